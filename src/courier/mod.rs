@@ -1,0 +1,1 @@
+//! One attempt: from an event and a target to an outcome.

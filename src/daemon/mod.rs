@@ -1,0 +1,1 @@
+//! The hub: the only module that spawns, reads the clock and hears signals.

@@ -1,0 +1,1 @@
+//! The state machine: decisions leave as effects.

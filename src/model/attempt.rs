@@ -1,0 +1,284 @@
+//! One try of a delivery, what came back, and what follows from it.
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::model::time::Time;
+
+macro_rules! outcomes {
+    ($($(#[$doc:meta])* $name:ident = $text:literal),* $(,)?) => {
+        /// What came back from one attempt: a closed set, at most 40, the same words in the API,
+        /// the CLI, metrics and logs. On disk it is its place in this list: append only.
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+        )]
+        #[serde(rename_all = "snake_case")]
+        pub enum Outcome {
+            $($(#[$doc])* #[serde(rename = $text)] $name,)*
+        }
+
+        impl Outcome {
+            /// All of them, in stored order.
+            pub const ALL: &'static [Outcome] = &[$(Outcome::$name),*];
+
+            /// Its word.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Outcome::$name => $text),* }
+            }
+        }
+    };
+}
+
+outcomes! {
+    /// A status from 200 to 299.
+    Ok = "ok",
+    /// A redirect; never followed.
+    Http3xx = "http_3xx",
+    /// The endpoint refuses this event.
+    Http4xx = "http_4xx",
+    /// 408 Request Timeout.
+    Http408 = "http_408",
+    /// 410 Gone: the endpoint is retired.
+    Http410 = "http_410",
+    /// 429 Too Many Requests.
+    Http429 = "http_429",
+    /// The endpoint failed.
+    Http5xx = "http_5xx",
+    /// No answer from the name service in time.
+    TimeoutDns = "timeout_dns",
+    /// No connection in time.
+    TimeoutConnect = "timeout_connect",
+    /// No TLS session in time.
+    TimeoutTls = "timeout_tls",
+    /// No response head in time.
+    TimeoutResponse = "timeout_response",
+    /// The whole exchange took too long.
+    TimeoutTotal = "timeout_total",
+    /// The name does not resolve.
+    DnsError = "dns_error",
+    /// Too many names are being resolved at once.
+    DnsOverloaded = "dns_overloaded",
+    /// Nobody listens there.
+    ConnectRefused = "connect_refused",
+    /// Any other failure to connect.
+    ConnectError = "connect_error",
+    /// The TLS handshake failed.
+    TlsError = "tls_error",
+    /// No cipher suite or protocol version in common.
+    TlsNoCommonCipher = "tls_no_common_cipher",
+    /// The endpoint's certificate is not trusted, expired, or another name's.
+    TlsBadCertificate = "tls_bad_certificate",
+    /// The connection was closed or reset before the answer was complete.
+    ConnectionReset = "connection_reset",
+    /// What came back is not HTTP.
+    ProtocolError = "protocol_error",
+    /// The address is one that must not be called.
+    BlockedAddress = "blocked_address",
+    /// The payload could not be shaped.
+    TemplateError = "template_error",
+    /// Cancelled while under way.
+    Cancelled = "cancelled",
+    /// postrider's own fault.
+    Internal = "internal",
+    /// The process ended while the attempt was under way; what became of it is unknown.
+    Interrupted = "interrupted",
+    /// A plugin asked to be run again.
+    ExitTemporary = "exit_temporary",
+    /// A plugin failed for good.
+    ExitPermanent = "exit_permanent",
+    /// A pipe's consumer gave it back.
+    Nack = "nack",
+}
+
+impl Outcome {
+    /// The outcome that a response status stands for.
+    pub const fn of_status(status: u16) -> Outcome {
+        match status {
+            200..=299 => Outcome::Ok,
+            300..=399 => Outcome::Http3xx,
+            408 => Outcome::Http408,
+            410 => Outcome::Http410,
+            429 => Outcome::Http429,
+            400..=499 => Outcome::Http4xx,
+            500..=599 => Outcome::Http5xx,
+            _ => Outcome::ProtocolError,
+        }
+    }
+}
+
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How long each phase of an attempt took, in microseconds; 0 where there was none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Phases {
+    /// Resolving the name.
+    pub dns_us: u32,
+    /// TCP connection.
+    pub connect_us: u32,
+    /// TLS handshake.
+    pub tls_us: u32,
+    /// From the request being sent to the response head.
+    pub wait_us: u32,
+    /// Everything.
+    pub total_us: u32,
+}
+
+/// The beginning of a response, kept for people to read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Excerpt {
+    /// Its media type, if it named one.
+    pub content_type: String,
+    /// At most `delivery.capture_response` bytes.
+    pub body: Bytes,
+}
+
+/// One try of a delivery.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// What came back.
+    pub outcome: Outcome,
+    /// The HTTP status, if there was a response.
+    pub status: Option<u16>,
+    /// The address and port that was called, if a connection was made.
+    pub remote: Option<String>,
+    /// How long it took.
+    pub phases: Phases,
+    /// When the endpoint asked not to be called before, already as a time.
+    pub retry_after: Option<Time>,
+    /// A sentence for people where the outcome alone does not say enough.
+    pub detail: Option<String>,
+    /// The beginning of the response, where it was not a success.
+    pub response: Option<Excerpt>,
+}
+
+impl Attempt {
+    /// An attempt that ended without a response.
+    pub fn without_response(outcome: Outcome) -> Attempt {
+        Attempt {
+            outcome,
+            status: None,
+            remote: None,
+            phases: Phases::default(),
+            retry_after: None,
+            detail: None,
+            response: None,
+        }
+    }
+}
+
+/// Why a delivery waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitReason {
+    /// The next step of its retry plan.
+    Schedule,
+    /// The endpoint said `Retry-After`, and that is later than the plan.
+    RetryAfter,
+    /// A person asked for it to be sent again.
+    Requested,
+    /// The submitter asked for a later delivery.
+    Delayed,
+}
+
+/// Why a delivery is dead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeadReason {
+    /// The retry plan ended without success.
+    Exhausted,
+    /// It was older than the endpoint allows.
+    Expired,
+    /// The endpoint's answer ends the delivery at once.
+    Refused,
+    /// The process died during its attempts too often.
+    Poisoned,
+    /// Its endpoint was removed.
+    EndpointRemoved,
+    /// Its event or payload could not be read.
+    Unreadable,
+}
+
+/// What follows from a step: the state of the delivery until the next one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Next {
+    /// It is done.
+    Delivered,
+    /// It will be tried at this time.
+    Wait {
+        /// Not before.
+        due: Time,
+        /// Why then.
+        why: WaitReason,
+    },
+    /// It will not be tried again unless someone asks.
+    Dead {
+        /// Why.
+        reason: DeadReason,
+    },
+    /// A person ended it.
+    Cancelled,
+}
+
+/// What happened in a step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepKind {
+    /// It was tried.
+    Attempt(Attempt),
+    /// A person changed its course.
+    Command {
+        /// Who: `uid:0`, a token's name.
+        actor: String,
+    },
+    /// postrider itself changed its course without an attempt (expired, endpoint removed).
+    Rule,
+}
+
+/// An entry in the log of a delivery. The last one is its state; none yet means that it is fresh.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// When it began.
+    pub at: Time,
+    /// What happened.
+    pub kind: StepKind,
+    /// What follows.
+    pub next: Next,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outcomes_are_at_most_40_and_have_one_word_each() {
+        assert!(Outcome::ALL.len() <= 40);
+        let mut words: Vec<_> = Outcome::ALL.iter().map(|outcome| outcome.as_str()).collect();
+        words.sort_unstable();
+        words.dedup();
+        assert_eq!(words.len(), Outcome::ALL.len());
+        for outcome in Outcome::ALL {
+            let json = serde_json::to_string(outcome).unwrap();
+            assert_eq!(json, format!("\"{outcome}\""));
+        }
+    }
+
+    #[test]
+    fn statuses_map_to_outcomes() {
+        let of = Outcome::of_status;
+        assert_eq!([of(200), of(299)], [Outcome::Ok; 2]);
+        assert_eq!([of(300), of(304), of(399)], [Outcome::Http3xx; 3]);
+        assert_eq!([of(400), of(404), of(499)], [Outcome::Http4xx; 3]);
+        assert_eq!([of(408), of(410)], [Outcome::Http408, Outcome::Http410]);
+        assert_eq!(
+            [of(429), of(500), of(599)],
+            [Outcome::Http429, Outcome::Http5xx, Outcome::Http5xx]
+        );
+        assert_eq!([of(100), of(600), of(0)], [Outcome::ProtocolError; 3]);
+    }
+}

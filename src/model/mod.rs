@@ -1,0 +1,24 @@
+//! The nouns: what an event, an endpoint, a delivery and an attempt are, and how each is stored.
+//!
+//! Nothing here touches the world or decides anything. Stored encodings live beside the noun in
+//! [`record`]; their bytes are held by golden files (`tests/golden/`), because what is on disk
+//! outlives every release.
+
+pub mod time;
+pub mod id;
+pub mod event;
+pub mod attempt;
+pub mod endpoint;
+pub mod record;
+pub mod view;
+
+pub use attempt::{
+    Attempt, DeadReason, Excerpt, Next, Outcome, Phases, Step, StepKind, WaitReason,
+};
+pub use endpoint::{Endpoint, EndpointState, Held, RetryPolicy, Schedule};
+pub use event::{Attributes, Event, EventType, IdempotencyKey, Submission, TypeGlob};
+pub use id::{DeliveryId, EndpointNo, EventId, IdError};
+pub use record::{
+    Admit, Class, DeliveryState, Due, EndpointEntry, KeyRef, LaneCounts, Progress, Receipt, Record,
+};
+pub use time::Time;

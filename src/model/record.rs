@@ -1,0 +1,261 @@
+//! The words in which the engine tells the store what to remember: a commit is a list of records,
+//! each atomic by itself, each answered by a receipt once it is safe.
+//!
+//! The store's writer is the only one that sees every record in order, so it is the judge of what
+//! depends on order: whether an idempotency key is new, and whether a delivery still is where the
+//! engine believes it to be. It never guesses: what does not fit is answered, not applied.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::model::attempt::Next;
+use crate::model::attempt::Step;
+use crate::model::endpoint::EndpointState;
+use crate::model::event::Event;
+use crate::model::id::DeliveryId;
+use crate::model::id::EndpointNo;
+use crate::model::id::EventId;
+use crate::model::time::Time;
+
+/// The two queues of a lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Class {
+    /// Never tried, due since its admission: in the order of events.
+    Fresh,
+    /// Due at a time: retries, delayed events, what a person sent again.
+    Timed,
+}
+
+/// Where a waiting delivery stands in its lane. Its order is the order of sending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Due {
+    /// Which queue.
+    pub class: Class,
+    /// Not before; [`Time::ZERO`] for fresh ones.
+    pub at: Time,
+    /// The event.
+    pub event: EventId,
+}
+
+impl Due {
+    /// The place of a fresh delivery.
+    pub const fn fresh(event: EventId) -> Due {
+        Due { class: Class::Fresh, at: Time::ZERO, event }
+    }
+
+    /// The place of a delivery that is due at a time.
+    pub const fn timed(at: Time, event: EventId) -> Due {
+        Due { class: Class::Timed, at, event }
+    }
+}
+
+/// What has to be known of a delivery's past to go on with it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Steps in its log.
+    pub steps: u16,
+    /// Attempts among them.
+    pub attempts: u16,
+    /// Attempts before its retry plan began (anew, when a person asked).
+    pub plan_from: u16,
+    /// How many of its attempts in a row were cut short by the death of the process.
+    pub interrupted: u16,
+}
+
+impl Progress {
+    /// The progress after this step.
+    #[must_use]
+    pub fn after(mut self, step: &Step) -> Progress {
+        use crate::model::attempt::Outcome;
+        use crate::model::attempt::StepKind;
+        self.steps = self.steps.saturating_add(1);
+        match &step.kind {
+            StepKind::Attempt(attempt) => {
+                self.attempts = self.attempts.saturating_add(1);
+                let cut_short = attempt.outcome == Outcome::Interrupted;
+                self.interrupted = if cut_short { self.interrupted.saturating_add(1) } else { 0 };
+            }
+            StepKind::Command { .. } => {
+                self.plan_from = self.attempts;
+                self.interrupted = 0;
+            }
+            StepKind::Rule => {}
+        }
+        self
+    }
+}
+
+/// An idempotency key as the store knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyRef {
+    /// Hash of source and key.
+    pub hash: [u8; 16],
+    /// Hash of everything that makes a request the same request.
+    pub fingerprint: [u8; 16],
+}
+
+/// A new event with all its deliveries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admit {
+    /// The event; its `targets` are its deliveries.
+    pub event: Arc<Event>,
+    /// The targets that will be dialled as soon as this is safe: they stand in flight at once and
+    /// in no queue. In ascending order.
+    pub started: Vec<EndpointNo>,
+    /// Makes it a duplicate if the store knows the key from an event since `keys_since`.
+    pub key: Option<KeyRef>,
+    /// Keys of events older than this are forgotten.
+    pub keys_since: Time,
+}
+
+/// A change that the store makes atomically.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Record {
+    /// A new event. Answer: `Applied` or `Duplicate`.
+    Admit(Box<Admit>),
+    /// A waiting delivery is about to be dialled: from its queue into flight. Answer: `Applied`,
+    /// or `Stale` if it does not stand there.
+    Start {
+        /// Which.
+        delivery: DeliveryId,
+        /// Where it stands.
+        from: Due,
+    },
+    /// A delivery in flight has ended an attempt: out of flight, into what follows. Answer:
+    /// `Applied`, or `Stale` if it is not in flight.
+    Step {
+        /// Which.
+        delivery: DeliveryId,
+        /// What happened and what follows.
+        step: Box<Step>,
+    },
+    /// A person wants a dead, cancelled, delivered or waiting delivery sent again, or a waiting
+    /// one cancelled. Answer: `Moved`, or `Refused` if its state does not allow it.
+    Command {
+        /// Which.
+        delivery: DeliveryId,
+        /// When.
+        at: Time,
+        /// Who.
+        actor: String,
+        /// What: `Wait` sends again, `Cancelled` ends it.
+        next: Next,
+    },
+    /// Ends at most `limit` waiting deliveries of an endpoint. Answer: `Swept`.
+    Sweep {
+        /// Whose.
+        endpoint: EndpointNo,
+        /// The step that each of them gets: `Cancelled` or `Dead`.
+        step: Box<Step>,
+        /// How many in this commit.
+        limit: u16,
+    },
+    /// An endpoint's entry is written or changed. Answer: `Applied`.
+    Endpoint(Box<EndpointEntry>),
+}
+
+/// What the store knows of an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndpointEntry {
+    /// Its number.
+    pub no: EndpointNo,
+    /// Its name, for ever bound to the number.
+    pub name: String,
+    /// Whether it may be called.
+    pub state: EndpointState,
+    /// Its definition as JSON, if it was made over the API; `None` if it stands in the
+    /// configuration file.
+    pub definition: Option<String>,
+    /// When it was removed. The number stays taken.
+    pub removed: Option<Time>,
+}
+
+/// The store's answer to one record, once it is safe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Receipt {
+    /// Done.
+    Applied,
+    /// The idempotency key belongs to an earlier event; nothing was written.
+    Duplicate {
+        /// That event.
+        first: EventId,
+        /// Its deliveries.
+        targets: Vec<EndpointNo>,
+        /// When it was admitted.
+        accepted_at: Time,
+        /// Whether the request is the same as then.
+        same: bool,
+    },
+    /// The delivery is not where the record said; nothing was written.
+    Stale,
+    /// The delivery went from one place to another.
+    Moved {
+        /// Where it stood, if it was waiting.
+        from: Option<Due>,
+        /// Where it stands, if it waits now.
+        to: Option<Due>,
+        /// Its past.
+        progress: Progress,
+    },
+    /// The delivery's state does not allow it; nothing was written.
+    Refused(DeliveryState),
+    /// These waiting deliveries were ended.
+    Swept(Vec<Due>),
+}
+
+/// The state of a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeliveryState {
+    /// Never tried yet.
+    Queued,
+    /// Being tried now.
+    Sending,
+    /// Tried, and to be tried again at a time.
+    Waiting,
+    /// Waiting or queued, at an endpoint that is paused or disabled.
+    Held,
+    /// Done.
+    Delivered,
+    /// Given up.
+    Dead,
+    /// Ended by a person.
+    Cancelled,
+    /// There is no such delivery.
+    Unknown,
+}
+
+impl DeliveryState {
+    /// Its word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            DeliveryState::Queued => "queued",
+            DeliveryState::Sending => "sending",
+            DeliveryState::Waiting => "waiting",
+            DeliveryState::Held => "held",
+            DeliveryState::Delivered => "delivered",
+            DeliveryState::Dead => "dead",
+            DeliveryState::Cancelled => "cancelled",
+            DeliveryState::Unknown => "unknown",
+        }
+    }
+}
+
+impl std::fmt::Display for DeliveryState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How much stands in a lane, on disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaneCounts {
+    /// Deliveries never tried.
+    pub fresh: u64,
+    /// Deliveries that wait for a time.
+    pub timed: u64,
+    /// Dead ones.
+    pub dead: u64,
+}

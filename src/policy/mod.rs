@@ -1,0 +1,1 @@
+//! Rules as functions: no state, no clock, no chance of their own.
