@@ -183,6 +183,24 @@ pub enum WaitReason {
     Requested,
     /// The submitter asked for a later delivery.
     Delayed,
+    /// It was about to be dialled when its endpoint was held back, or postrider stopped.
+    Held,
+    /// The process died during its attempt: again, as soon as may be.
+    Interrupted,
+}
+
+impl WaitReason {
+    /// Its word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            WaitReason::Schedule => "schedule",
+            WaitReason::RetryAfter => "retry_after",
+            WaitReason::Requested => "requested",
+            WaitReason::Delayed => "delayed",
+            WaitReason::Held => "held",
+            WaitReason::Interrupted => "interrupted",
+        }
+    }
 }
 
 /// Why a delivery is dead.
@@ -201,6 +219,20 @@ pub enum DeadReason {
     EndpointRemoved,
     /// Its event or payload could not be read.
     Unreadable,
+}
+
+impl DeadReason {
+    /// Its word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            DeadReason::Exhausted => "exhausted",
+            DeadReason::Expired => "expired",
+            DeadReason::Refused => "refused",
+            DeadReason::Poisoned => "poisoned",
+            DeadReason::EndpointRemoved => "endpoint_removed",
+            DeadReason::Unreadable => "unreadable",
+        }
+    }
 }
 
 /// What follows from a step: the state of the delivery until the next one.
