@@ -115,13 +115,8 @@ impl Engine {
             self.free_place(delivery);
             let next =
                 if removed { Next::Cancelled } else { Next::Wait { due, why: WaitReason::Held } };
-            steps.push((
-                delivery,
-                Step { at: now, kind: StepKind::Rule, next },
-                before,
-                None,
-                None,
-            ));
+            let step = Step { at: now, kind: StepKind::Rule, next };
+            steps.push(Settlement::new(delivery, step, before));
         }
         if !steps.is_empty() {
             self.settle(steps, out);
