@@ -133,8 +133,35 @@ pub struct Phases {
 pub struct Excerpt {
     /// Its media type, if it named one.
     pub content_type: String,
-    /// At most `delivery.capture_response` bytes.
+    /// At most `delivery.capture_response` bytes; as JSON the text that it is, with U+FFFD for
+    /// what is not UTF-8.
+    #[serde(with = "body_text")]
     pub body: Bytes,
+}
+
+/// The body of an excerpt: bytes on disk, text for people.
+mod body_text {
+    use bytes::Bytes;
+    use serde::Deserialize;
+    use serde::Deserializer;
+    use serde::Serialize;
+    use serde::Serializer;
+
+    pub(super) fn serialize<S: Serializer>(body: &Bytes, to: S) -> Result<S::Ok, S::Error> {
+        if to.is_human_readable() {
+            to.serialize_str(&String::from_utf8_lossy(body))
+        } else {
+            body.serialize(to)
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Bytes, D::Error> {
+        if from.is_human_readable() {
+            String::deserialize(from).map(Bytes::from)
+        } else {
+            Bytes::deserialize(from)
+        }
+    }
 }
 
 /// One try of a delivery.
@@ -298,6 +325,16 @@ mod tests {
             let json = serde_json::to_string(outcome).unwrap();
             assert_eq!(json, format!("\"{outcome}\""));
         }
+    }
+
+    #[test]
+    fn an_excerpt_is_text_for_people_and_bytes_on_disk() {
+        let excerpt =
+            Excerpt { content_type: "text/html".into(), body: Bytes::from_static(b"<h1>\xFF") };
+        let json = serde_json::to_string(&excerpt).unwrap();
+        assert_eq!(json, "{\"content_type\":\"text/html\",\"body\":\"<h1>\u{FFFD}\"}");
+        let stored = postcard::to_stdvec(&excerpt).unwrap();
+        assert_eq!(postcard::from_bytes::<Excerpt>(&stored).unwrap(), excerpt);
     }
 
     #[test]
