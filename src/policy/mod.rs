@@ -2,5 +2,9 @@
 //! an argument, so that the same question always has the same answer.
 
 pub mod backoff;
+pub mod keys;
+pub mod retry_after;
 pub mod routing;
+pub mod sign;
 pub mod verdict;
+pub mod verify;
