@@ -105,7 +105,7 @@ impl Engine {
             return Err(Refusal::DiskLow);
         }
         let furthest = now + self.limits.delay_max;
-        if submission.attributes.deliver_at.is_some_and(|at| at > furthest) {
+        if deliver_at(now, submission).is_some_and(|at| at > furthest) {
             return Err(Refusal::TooFarAhead);
         }
         let targets = match &submission.endpoints {
@@ -156,7 +156,10 @@ impl Engine {
     ) -> Item {
         let key = submission.idempotency_key.as_ref().map(|key| key_ref(&submission, key));
         let id = self.mint.next(now, &mut self.rng);
-        let delayed = submission.attributes.deliver_at.is_some_and(|at| at > now);
+        let deliver_at = deliver_at(now, &submission);
+        let delayed = deliver_at.is_some_and(|at| at > now);
+        let mut attributes = submission.attributes;
+        attributes.deliver_at = deliver_at;
         let event = Arc::new(Event {
             id,
             event_type: submission.event_type,
@@ -164,7 +167,7 @@ impl Engine {
             source: submission.source,
             content_type: submission.content_type,
             body: submission.body,
-            attributes: submission.attributes,
+            attributes,
             targets,
         });
         let mut started = Vec::new();
@@ -258,12 +261,18 @@ impl Engine {
     }
 }
 
+/// When a submission is to be delivered, if it says so.
+fn deliver_at(now: Time, submission: &Submission) -> Option<Time> {
+    submission.attributes.deliver_at.or_else(|| submission.delay.map(|delay| now + delay))
+}
+
 /// What identifies an idempotency key and the request that it came with.
 fn key_ref(submission: &Submission, key: &IdempotencyKey) -> KeyRef {
     let hash = hash(&[submission.source.as_bytes(), key.as_str().as_bytes()]);
     let attributes = &submission.attributes;
     let text = |field: &Option<String>| field.clone().unwrap_or_default();
-    let delay = attributes.deliver_at.map_or(0, Time::as_micros).to_be_bytes();
+    let at = attributes.deliver_at.map_or(0, Time::as_micros).to_be_bytes();
+    let delay = submission.delay.map_or(0, |delay| delay.as_millis()).to_be_bytes();
     let endpoints = submission.endpoints.as_ref().map(|names| names.join("\n")).unwrap_or_default();
     let fingerprint = self::hash(&[
         submission.event_type.as_str().as_bytes(),
@@ -272,6 +281,7 @@ fn key_ref(submission: &Submission, key: &IdempotencyKey) -> KeyRef {
         endpoints.as_bytes(),
         text(&attributes.ordering_key).as_bytes(),
         text(&attributes.tenant).as_bytes(),
+        &at,
         &delay,
     ]);
     KeyRef { hash, fingerprint }
