@@ -9,31 +9,19 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 
-use base64::Engine as _;
-use base64::alphabet;
-use base64::engine::DecodePaddingMode;
-use base64::engine::GeneralPurpose;
-use base64::engine::GeneralPurposeConfig;
 use figment::value::Value;
 use secrecy::ExposeSecret as _;
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
+use crate::policy::keys::KeyError;
+use crate::policy::keys::SigningKey;
+
 /// The largest file that holds a secret.
 pub const SECRET_FILE_BYTES_MAX: u64 = 4096;
-/// The shortest and the longest symmetric key, in bytes (Standard Webhooks, SW-15).
-pub const SYMMETRIC_KEY_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
-/// The keys that name a place.
-pub const REFERENCE_KEYS: [&str; 4] = ["file", "credential", "env", "value"];
 
 /// How to write a secret, for help texts.
 const HOW: &str = "write { file = \"/path\" }, { credential = \"name\" } or { env = \"NAME\" }";
-
-/// Padding is optional on input: some libraries leave it out, and nothing is gained by refusing.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &alphabet::STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
 
 /// Where a secret stands.
 #[derive(Clone, PartialEq, Eq)]
@@ -79,7 +67,7 @@ pub enum SecretError {
         /// Where.
         place: String,
         /// What is wrong with it.
-        reason: &'static str,
+        reason: KeyError,
     },
 }
 
@@ -90,7 +78,7 @@ pub struct Vault {
 }
 
 impl Secret {
-    /// The secret itself, beginning with `whsec_` or `whsk_`.
+    /// The secret itself: [`SigningKey::parse`] has accepted it.
     pub fn expose(&self) -> &str {
         self.text.expose_secret()
     }
@@ -141,7 +129,7 @@ impl Vault {
             _ => return Err(SecretError::Form),
         };
         let text = text.trim_end_matches(['\n', '\r']);
-        check(text)
+        SigningKey::parse(text)
             .map_err(|reason| SecretError::Malformed { place: reference.to_string(), reason })?;
         let text = SecretString::from(text.to_owned());
         Ok((Secret { reference, text }, open))
@@ -180,22 +168,6 @@ pub(crate) fn open_to_others(path: &Path) -> Option<String> {
     let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o777;
     let open = mode & 0o026 != 0;
     open.then(|| format!("{} can be read or changed by others (mode {mode:04o})", path.display()))
-}
-
-/// Whether a text is a secret to sign with.
-fn check(text: &str) -> Result<(), &'static str> {
-    let (encoded, symmetric) = match (text.strip_prefix("whsec_"), text.strip_prefix("whsk_")) {
-        (Some(encoded), _) => (encoded, true),
-        (None, Some(encoded)) => (encoded, false),
-        (None, None) => return Err("it must begin with whsec_ or whsk_"),
-    };
-    let bytes = BASE64.decode(encoded).map(Zeroizing::new).map_err(|_| "it is not base64")?;
-    match (symmetric, bytes.len()) {
-        (true, length) if SYMMETRIC_KEY_BYTES.contains(&length) => Ok(()),
-        (true, _) => Err("its key must have 24 to 64 bytes"),
-        (false, 32 | 64) => Ok(()),
-        (false, _) => Err("its key must have 32 or 64 bytes"),
-    }
 }
 
 impl fmt::Display for SecretRef {
@@ -238,20 +210,6 @@ impl fmt::Debug for Vault {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn keys_have_a_prefix_and_a_length() {
-        let of = |prefix: &str, bytes: usize| format!("{prefix}{}", BASE64.encode(vec![7; bytes]));
-        for good in [of("whsec_", 24), of("whsec_", 64), of("whsk_", 32), of("whsk_", 64)] {
-            assert_eq!(check(&good), Ok(()));
-        }
-        assert_eq!(check(of("whsec_", 32).trim_end_matches('=')), Ok(()), "padding is optional");
-        for bad in [of("whsec_", 23), of("whsec_", 65), of("whsk_", 33), of("whpk_", 32)] {
-            assert!(check(&bad).is_err());
-        }
-        assert!(check("whsec_not base64").is_err());
-        assert!(check("hunter2").is_err());
-    }
 
     #[test]
     fn a_credential_stays_inside_its_directory() {
