@@ -50,8 +50,7 @@ fn errors_are_printed_as_in_the_golden_files() {
 }
 
 fn example() -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config.toml.example");
-    std::fs::read_to_string(path).unwrap()
+    include_str!("../config.toml.example").to_owned()
 }
 
 /// The lines of `config show`, with the table of each key.
