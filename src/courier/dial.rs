@@ -23,6 +23,14 @@ use crate::model::Outcome;
 /// Addresses of one name that are tried in one attempt; they share the time for connecting.
 pub const DIALS_MAX: usize = 4;
 
+/// Whether the addresses have to be asked for, which takes time.
+pub(super) fn must_ask(target: &Target, names: &Names) -> bool {
+    match &target.key.host {
+        Callee::Address(_) => false,
+        Callee::Name(name) => !names.knows(name),
+    }
+}
+
 /// The addresses that this attempt may call, the preferred kind first.
 pub(super) async fn addresses(target: &Target, names: &Names) -> Result<Vec<IpAddr>, Failure> {
     let name = match &target.key.host {

@@ -132,8 +132,11 @@ impl Courier {
     async fn run(&self, job: &Job, trace: &mut Trace) -> Result<(), Failure> {
         let target = &*job.target;
         let began = (self.clock)();
+        let must_ask = dial::must_ask(target, &self.names);
         let resolved = dial::addresses(target, &self.names).await;
-        trace.phases.dns_us = self.micros_since(began);
+        if must_ask {
+            trace.phases.dns_us = self.micros_since(began);
+        }
         let addresses = resolved?;
         let mut lease = Lease::of(self.link(target, &addresses, trace).await?);
         let response = self.exchange(job, &addresses, &mut lease, trace).await?;

@@ -94,6 +94,13 @@ impl Names {
         Names { resolver, spawner, clock, ttl, permits, entries: Arc::default() }
     }
 
+    /// Whether a look-up of this name would be answered at once.
+    pub fn knows(&self, name: &str) -> bool {
+        let now = (self.clock)();
+        let entries = lock(&self.entries);
+        matches!(entries.get(name), Some(Entry::Known { until, .. }) if now < *until)
+    }
+
     /// The addresses of a name, waiting at most `timeout` for them.
     ///
     /// # Errors

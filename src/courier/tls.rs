@@ -114,3 +114,35 @@ impl fmt::Debug for OurTime {
         f.write_str("OurTime")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Time;
+
+    fn settings(extra: &Path) -> Settings {
+        Settings {
+            user_agent: "postrider".to_owned(),
+            http2: true,
+            pool_idle_timeout: Duration::ZERO,
+            dns_cache_ttl: Duration::ZERO,
+            roots: Roots::File("tests/data/authority.pem".into()),
+            extra_roots: vec![extra.to_owned()],
+            tls_min: TlsVersion::V1_2,
+        }
+    }
+
+    #[test]
+    fn a_named_file_must_hold_certificates() {
+        let clock: Clock = Arc::new(|| Time::ZERO);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let key = "-----BEGIN CERTIFICATE-----\nbm8=\n-----END CERTIFICATE-----\n";
+        for content in ["", "no pem", key] {
+            std::fs::write(file.path(), content).unwrap();
+            let error = client_config(&settings(file.path()), &clock).unwrap_err();
+            assert!(matches!(error, SetupError::Roots { .. }), "{content:?}: {error}");
+        }
+        let missing = client_config(&settings(Path::new("/no/such/file.pem")), &clock);
+        assert!(missing.unwrap_err().to_string().contains("/no/such/file.pem"));
+    }
+}

@@ -33,6 +33,9 @@ use postrider::policy::keys::SigningKey;
 pub(crate) const NOW: Time = Time::from_secs(1_795_256_102);
 pub(crate) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
+/// A trusted certificate that no test has the key of; reading the system's takes longer.
+const AUTHORITY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/authority.pem");
+
 /// Long enough for anything that is not meant to time out.
 const LONG: Duration = Duration::from_secs(20);
 
@@ -42,7 +45,7 @@ pub(crate) struct World {
     pub(crate) names: Arc<Names>,
 }
 
-/// Answers in turn; the last one stays.
+/// Answers in turn; the last one stays, and where there is none the answer never comes.
 #[derive(Default)]
 pub(crate) struct Names(Mutex<HashMap<String, VecDeque<Vec<IpAddr>>>>);
 
@@ -56,12 +59,14 @@ impl Names {
 impl Resolve for Names {
     fn resolve(&self, name: Arc<str>) -> Lookup {
         let mut names = self.0.lock().unwrap();
-        let answer = names.get_mut(&*name).map(|answers| match answers.len() {
-            1 => answers[0].clone(),
-            _ => answers.pop_front().unwrap(),
-        });
-        let missing = || std::io::Error::other("no such name");
-        Box::pin(std::future::ready(answer.ok_or_else(missing)))
+        let Some(answers) = names.get_mut(&*name) else {
+            return Box::pin(std::future::ready(Err(std::io::Error::other("no such name"))));
+        };
+        match answers.len() {
+            0 => Box::pin(std::future::pending()),
+            1 => Box::pin(std::future::ready(Ok(answers[0].clone()))),
+            _ => Box::pin(std::future::ready(Ok(answers.pop_front().unwrap()))),
+        }
     }
 }
 
@@ -71,7 +76,7 @@ pub(crate) fn settings() -> Settings {
         http2: true,
         pool_idle_timeout: Duration::from_secs(60),
         dns_cache_ttl: Duration::from_secs(30),
-        roots: Roots::System,
+        roots: Roots::File(AUTHORITY.into()),
         extra_roots: Vec::new(),
         tls_min: TlsVersion::V1_2,
     }
@@ -158,9 +163,20 @@ impl World {
         World { courier: Courier::new(settings, handles).unwrap(), clock, names }
     }
 
+    pub(crate) fn now(&self) -> Time {
+        Time::from_micros(self.clock.load(Ordering::SeqCst))
+    }
+
     pub(crate) fn pass(&self, time: Duration) {
         let micros = u64::try_from(time.as_micros()).unwrap();
         self.clock.fetch_add(micros, Ordering::SeqCst);
+    }
+
+    /// Waits until connections that nobody needs have ended.
+    pub(crate) async fn connections_left(&self, count: usize) {
+        while self.courier.open_connections() != count {
+            tokio::task::yield_now().await;
+        }
     }
 
     pub(crate) async fn attempt(&self, target: Arc<Target>) -> Attempt {
