@@ -185,3 +185,6 @@ fn put_intent(batches: &mut Batches, intent: Intent) -> Result<(), ReadError> {
 fn waiting(admit: &Admit) -> impl Iterator<Item = &EndpointNo> {
     admit.event.targets.iter().filter(|target| admit.started.binary_search(target).is_err())
 }
+
+#[cfg(test)]
+mod tests;

@@ -234,3 +234,41 @@ fn the_cache_is_bounded() {
         }
     }
 }
+
+#[test]
+fn scans_beside_the_writer_miss_nothing_and_repeat_nothing() {
+    let mut world = World::new();
+    // Every second name stands before the scans begin; the others come in while they run.
+    for name in (0..4_000).step_by(2) {
+        world.put(HASHES, random_key(HASHES, 0, name), 20);
+    }
+    world.packed.emit().unwrap();
+    let tree = world.tree().clone();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let (low, high) = (HASHES.key(&[]), HASHES.key(&[&[0xFF]]));
+    let stood: Vec<Key> = world.model.keys().copied().collect();
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut scans = 0;
+            while scans < 3 || !done.load(std::sync::atomic::Ordering::Relaxed) {
+                let mut up = scan::ascending(&tree, &low, &high, usize::MAX).unwrap();
+                let mut down = scan::descending(&tree, &high, &low, usize::MAX).unwrap();
+                assert!(up.is_sorted_by(|a, b| a.0 < b.0));
+                assert!(down.is_sorted_by(|a, b| a.0 > b.0));
+                for found in [&mut up, &mut down] {
+                    found.retain(|(key, _)| stood.binary_search(key).is_ok());
+                    assert_eq!(found.len(), stood.len());
+                }
+                scans += 1;
+            }
+        });
+        for name in (1..4_000).step_by(2) {
+            world.put(HASHES, random_key(HASHES, 0, name), 20);
+            if name % 50 == 1 {
+                world.packed.emit().unwrap();
+            }
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        reader.join().unwrap();
+    });
+}
