@@ -61,10 +61,10 @@ impl Call {
     }
 }
 
-/// An answer that is not a refusal.
+/// An answer.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// 2xx.
+    /// The status.
     pub status: StatusCode,
     /// The headers.
     pub headers: HeaderMap,
@@ -73,6 +73,25 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// The answer, if it is not a refusal.
+    ///
+    /// # Errors
+    /// The refusal as a [`Failure`].
+    pub fn accepted(self) -> anyhow::Result<Answer> {
+        if self.status.is_success() {
+            return Ok(self);
+        }
+        Err(match self.problem() {
+            Some(problem) => Failure::from(problem).into(),
+            None => anyhow::anyhow!("the daemon answered {}", self.status),
+        })
+    }
+
+    /// The problem that it is, if it is one.
+    pub fn problem(&self) -> Option<Problem> {
+        if self.status.is_success() { None } else { serde_json::from_slice(&self.body).ok() }
+    }
+
     /// The body, which is JSON.
     ///
     /// # Errors
@@ -131,17 +150,31 @@ impl Client {
         self.block_on(self.call(call))?.json()
     }
 
+    /// The same socket for a command that may take this long, at least.
+    #[must_use]
+    pub fn patient(self, timeout_min: Duration) -> Client {
+        Client { timeout: self.timeout.max(timeout_min), ..self }
+    }
+
     /// Runs what was made of [`Client::call`].
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         self.runtime.block_on(future)
     }
 
-    /// One request and its answer.
+    /// One request and its answer, which is not a refusal.
     ///
     /// # Errors
     /// A [`Failure`] with the exit code that fits: the daemon cannot be reached, does not answer
     /// in time, or refuses.
     pub async fn call(&self, call: Call) -> anyhow::Result<Answer> {
+        self.ask(call).await?.accepted()
+    }
+
+    /// One request and its answer, whatever it is.
+    ///
+    /// # Errors
+    /// A [`Failure`]: the daemon cannot be reached, or does not answer in time.
+    pub async fn ask(&self, call: Call) -> anyhow::Result<Answer> {
         let Ok(answer) = tokio::time::timeout(self.timeout, self.exchange(call)).await else {
             let message = format!(
                 "no answer from the daemon at {} within {}",
@@ -150,15 +183,7 @@ impl Client {
             );
             return Err(Failure::new(Exit::TimedOut, message).into());
         };
-        let answer = answer?;
-        if answer.status.is_success() {
-            return Ok(answer);
-        }
-        let problem: Option<Problem> = serde_json::from_slice(&answer.body).ok();
-        Err(match problem {
-            Some(problem) => Failure::from(problem).into(),
-            None => anyhow::anyhow!("the daemon answered {}", answer.status),
-        })
+        answer
     }
 
     async fn exchange(&self, call: Call) -> anyhow::Result<Answer> {

@@ -10,8 +10,18 @@ pub mod options;
 pub mod output;
 pub mod text;
 
+mod control;
+mod delivery;
+mod endpoint;
+mod endpoint_add;
+mod event;
+mod health;
+mod list;
+mod replay;
 mod rows;
+mod send;
 mod status;
+mod steps;
 
 use std::ffi::OsString;
 use std::io;
@@ -51,11 +61,29 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Status(status::StatusArgs),
+    Health(health::HealthArgs),
+    Reload(control::ReloadArgs),
+    Drain(control::DrainArgs),
+    Send(send::SendArgs),
+    Event(event::EventArgs),
+    Delivery(delivery::DeliveryArgs),
+    Replay(replay::ReplayArgs),
+    Endpoint(endpoint::EndpointArgs),
+    Version(control::VersionArgs),
 }
 
 fn dispatch(command: &Command, context: &Context) -> anyhow::Result<ExitCode> {
     match command {
         Command::Status(args) => args.run(context),
+        Command::Health(args) => args.run(context),
+        Command::Reload(args) => args.run(context),
+        Command::Drain(args) => args.run(context),
+        Command::Send(args) => args.run(context),
+        Command::Event(args) => args.run(context),
+        Command::Delivery(args) => args.run(context),
+        Command::Replay(args) => args.run(context),
+        Command::Endpoint(args) => args.run(context),
+        Command::Version(args) => args.run(context),
     }
 }
 

@@ -40,10 +40,17 @@ pub enum Colour {
 
 /// The global options.
 #[derive(Clone, Debug, clap::Args)]
-#[command(next_help_heading = "Options")]
+#[command(next_help_heading = "Global options")]
 pub struct Options {
-    /// How to write results [default: table on a terminal, plain otherwise]
-    #[arg(short, long, global = true, value_name = "FORMAT", conflicts_with = "json")]
+    /// table, wide, json, jsonl, plain or id [default: table on a terminal, plain otherwise]
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "FORMAT",
+        hide_possible_values = true,
+        conflicts_with = "json"
+    )]
     pub output: Option<Format>,
 
     /// Same as --output json
@@ -81,8 +88,14 @@ pub struct Options {
     #[arg(short, long, global = true)]
     pub quiet: bool,
 
-    /// When to use colour
-    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = Colour::Auto)]
+    /// Use colour: auto (NO_COLOR is honoured), always or never
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        hide_possible_values = true,
+        default_value = "auto"
+    )]
     pub color: Colour,
 
     /// Do not ask for confirmation

@@ -10,6 +10,8 @@ use comfy_table::Table;
 use comfy_table::presets;
 use serde::Serialize;
 
+use crate::cli::exit::Exit;
+use crate::cli::exit::Failure;
 use crate::cli::options::Format;
 use crate::cli::options::Options;
 use crate::cli::text;
@@ -105,13 +107,17 @@ impl Context {
     /// The rows as an aligned table.
     fn table<R: Row>(&self, rows: &[R], time: &dyn Fn(Time) -> String, wide: bool) -> String {
         let columns = R::COLUMNS.len() + if wide { R::MORE.len() } else { 0 };
+        let header: Vec<&str> = R::COLUMNS.iter().chain(R::MORE).take(columns).copied().collect();
+        let rows = rows.iter().map(|row| cells(row, time).into_iter().take(columns).collect());
+        self.grid(&header, rows.collect())
+    }
+
+    /// Cells in aligned columns under a header.
+    pub fn grid(&self, header: &[&str], rows: Vec<Vec<String>>) -> String {
         let mut table = Table::new();
         table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-        let header = R::COLUMNS.iter().chain(R::MORE).take(columns);
-        table.set_header(header.map(|name| self.paint(Tone::Strong, name)));
-        for row in rows {
-            table.add_row(cells(row, time).into_iter().take(columns));
-        }
+        table.set_header(header.iter().map(|name| self.paint(Tone::Strong, name)));
+        table.add_rows(rows);
         for column in table.column_iter_mut() {
             column.set_padding((0, 2));
         }
@@ -171,17 +177,27 @@ impl Context {
         format!("{style}{text}{style:#}")
     }
 
-    /// Asks a question that is answered with yes or no, on stderr.
+    /// Goes on if `--yes` was given, or a person says so.
     ///
     /// # Errors
-    /// If stdin cannot be read.
-    pub fn confirm(&self, question: &str) -> anyhow::Result<bool> {
+    /// A [`Failure`] if nobody agrees.
+    pub fn approve(&self, question: &str) -> anyhow::Result<()> {
+        if self.options.yes {
+            return Ok(());
+        }
+        if !self.options.may_ask() {
+            let message = format!("{question} Confirm with --yes.");
+            return Err(Failure::new(Exit::Usage, message).into());
+        }
         let mut err = io::stderr().lock();
         write!(err, "{question} [y/N] ")?;
         err.flush()?;
         let mut answer = String::new();
         io::stdin().read_line(&mut answer)?;
-        Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+        if matches!(answer.trim(), "y" | "Y" | "yes") {
+            return Ok(());
+        }
+        Err(Failure::new(Exit::Failed, "nothing was changed").into())
     }
 }
 
