@@ -1,1 +1,3 @@
 //! The hub: the only module that spawns, reads the clock and hears signals.
+
+pub mod clock;
