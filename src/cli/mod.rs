@@ -6,9 +6,17 @@
 
 pub mod client;
 pub mod exit;
+pub mod input;
+pub mod key_options;
+pub mod listen;
 pub mod options;
 pub mod output;
+pub mod raw_request;
+pub mod receiver;
+pub mod secret;
+pub mod sign;
 pub mod text;
+pub mod verify;
 
 mod control;
 mod delivery;
