@@ -108,6 +108,8 @@ fn next(step: &Step) -> String {
                 WaitReason::RetryAfter => " (Retry-After)",
                 WaitReason::Requested => " (requested)",
                 WaitReason::Delayed => " (delayed)",
+                WaitReason::Held => " (held)",
+                WaitReason::Interrupted => " (postrider stopped)",
             };
             format!("+{}{why}", text::span(due.since(step.at)))
         }

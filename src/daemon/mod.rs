@@ -2,3 +2,5 @@
 
 pub mod clock;
 pub mod log;
+mod book;
+mod shared;

@@ -217,6 +217,16 @@ pub enum WaitReason {
 }
 
 impl WaitReason {
+    /// All of them, in stored order.
+    pub const ALL: &'static [WaitReason] = &[
+        WaitReason::Schedule,
+        WaitReason::RetryAfter,
+        WaitReason::Requested,
+        WaitReason::Delayed,
+        WaitReason::Held,
+        WaitReason::Interrupted,
+    ];
+
     /// Its word.
     pub const fn as_str(self) -> &'static str {
         match self {

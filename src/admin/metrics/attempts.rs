@@ -65,7 +65,7 @@ impl Series {
                 registry,
                 ("retries_scheduled", "Deliveries put off to a later attempt, by reason"),
                 "reason",
-                ["schedule", "retry_after", "requested", "delayed"].into_iter(),
+                WaitReason::ALL.iter().map(|why| why.as_str()),
             ),
         }
     }
@@ -111,12 +111,7 @@ impl Metrics {
 
     /// A delivery will be tried later.
     pub fn retry_scheduled(&self, why: WaitReason) {
-        self.attempts.retries.inc(match why {
-            WaitReason::Schedule => 0,
-            WaitReason::RetryAfter => 1,
-            WaitReason::Requested => 2,
-            WaitReason::Delayed => 3,
-        });
+        self.attempts.retries.inc(why as usize);
     }
 
     /// A delivery was made to this endpoint.
