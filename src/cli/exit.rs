@@ -27,6 +27,8 @@ pub enum Exit {
     Undelivered = 8,
     /// `health`: something needs attention.
     Unhealthy = 69,
+    /// `run`: the store does not open, or failed (`EX_IOERR`).
+    StoreFailed = 74,
     /// The configuration is not valid (`EX_CONFIG`).
     ConfigInvalid = 78,
 }
