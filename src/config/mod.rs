@@ -6,7 +6,7 @@
 //! faults are reported at once, each with its file, line and column ([`ConfigErrors`]).
 //!
 //! Invariants: a `Config` exists only if nothing was wrong; a key that does nothing does not exist;
-//! secrets are in no `Debug`, no error and no output of [`show`].
+//! secrets are in no `Debug`, no error and no output of [`show()`].
 
 pub mod value;
 pub mod schema;
