@@ -190,6 +190,11 @@ impl Link {
         &mut self,
         request: Request<RequestBody>,
     ) -> Result<Response<Incoming>, TrySendError<Request<RequestBody>>> {
+        if self.reused {
+            // What came while the connection waited, its end above all, is to be noticed before
+            // the request is written to it: afterwards nobody could tell whether it arrived.
+            tokio::task::yield_now().await;
+        }
         // An error of `ready` comes again from the sending itself, together with the request.
         match &mut self.wire {
             Wire::H1(sender) => {

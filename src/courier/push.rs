@@ -48,7 +48,7 @@ pub struct Handles {
 }
 
 /// One attempt to be made.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Job {
     /// Where to.
     pub target: Arc<Target>,

@@ -5,11 +5,13 @@ use postrider::model::Time;
 use postrider::policy::keys::VerifyingKey;
 use postrider::policy::verify::Signed;
 use postrider::policy::verify::verify;
+use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 
 use crate::receiver::Heard;
 use crate::receiver::Receiver;
+use crate::receiver::drain;
 use crate::receiver::hear;
 use crate::world::NOW;
 use crate::world::SECRET;
@@ -151,4 +153,20 @@ async fn informational_answers_are_passed_over() {
     let receiver = Receiver::answering(answer).await;
     let attempt = World::new().call(&receiver.url()).await;
     assert_eq!((attempt.outcome, attempt.status), (Outcome::Ok, Some(200)));
+}
+
+#[tokio::test]
+async fn an_answer_may_come_before_the_whole_request_was_read() {
+    let receiver = Receiver::plain(|_, mut stream| async move {
+        stream.read_u8().await.unwrap();
+        let refusal = b"HTTP/1.1 413 Too Large\r\nconnection: close\r\n\r\n";
+        stream.write_all(refusal).await.unwrap();
+        stream.shutdown().await.unwrap();
+        drain(&mut stream).await;
+    })
+    .await;
+    let mut event = event();
+    event.body = vec![b'x'; 8 * 1024 * 1024].into();
+    let attempt = World::new().courier.attempt(job(target(&receiver.url()), event)).await;
+    assert_eq!(attempt.outcome, Outcome::Http4xx, "{:?}", attempt.detail);
 }

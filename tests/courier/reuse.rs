@@ -1,5 +1,7 @@
 //! Connections that are used again, and those that must not be.
 
+use std::io::Read;
+use std::io::Write;
 use std::time::Duration;
 
 use postrider::model::Outcome;
@@ -44,6 +46,35 @@ async fn a_connection_that_was_closed_while_idle_is_replaced_within_the_attempt(
         world.connections_left(0).await;
     }
     assert_eq!(receiver.connections(), 3);
+}
+
+/// The same, where the courier has had no chance yet to notice that the connection was closed.
+#[tokio::test]
+async fn a_connection_that_is_found_closed_is_replaced_within_the_attempt() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let (tell, told) = std::sync::mpsc::channel();
+    let receiver = std::thread::spawn(move || {
+        for _ in 0..2 {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut heard = Vec::new();
+            while !heard.ends_with(br#"{"n":1}"#) {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                heard.push(byte[0]);
+            }
+            stream.write_all(ANSWER).unwrap();
+            drop(stream);
+            tell.send(()).unwrap();
+        }
+    });
+    let world = World::new();
+    assert_eq!(world.call(&url).await.outcome, Outcome::Ok);
+    // This holds up the only thread of the runtime, so that nothing of the courier goes on.
+    told.recv().unwrap();
+    let attempt = world.call(&url).await;
+    assert_eq!(attempt.outcome, Outcome::Ok, "{:?}", attempt.detail);
+    receiver.join().unwrap();
 }
 
 #[tokio::test]
