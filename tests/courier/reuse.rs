@@ -12,6 +12,9 @@ use crate::receiver::drain;
 use crate::receiver::hear;
 use crate::receiver::keep_answering;
 use crate::world::World;
+use crate::world::event;
+use crate::world::job;
+use crate::world::target;
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
@@ -75,6 +78,30 @@ async fn a_connection_that_is_found_closed_is_replaced_within_the_attempt() {
     let attempt = world.call(&url).await;
     assert_eq!(attempt.outcome, Outcome::Ok, "{:?}", attempt.detail);
     receiver.join().unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_whose_last_request_was_not_read_to_its_end_is_not_used() {
+    let receiver = Receiver::plain(|number, mut stream| async move {
+        match number {
+            0 => {
+                tokio::io::AsyncReadExt::read_u8(&mut stream).await.unwrap();
+                let refusal = b"HTTP/1.1 413 Too Large\r\ncontent-length: 0\r\n\r\n";
+                stream.write_all(refusal).await.unwrap();
+                std::future::pending().await
+            }
+            _ => keep_answering(stream, ANSWER).await,
+        }
+    })
+    .await;
+    let world = World::new();
+    let mut large = event();
+    large.body = vec![b'x'; 16 * 1024 * 1024].into();
+    let first = world.courier.attempt(job(target(&receiver.url()), large)).await;
+    assert_eq!(first.outcome, Outcome::Http4xx);
+    let second = world.call(&receiver.url()).await;
+    assert_eq!(second.outcome, Outcome::Ok, "{:?}", second.detail);
+    assert_eq!(receiver.connections(), 2);
 }
 
 #[tokio::test]
