@@ -102,6 +102,8 @@ async fn a_connection_whose_last_request_was_not_read_to_its_end_is_not_used() {
     let second = world.call(&receiver.url()).await;
     assert_eq!(second.outcome, Outcome::Ok, "{:?}", second.detail);
     assert_eq!(receiver.connections(), 2);
+    // The first one would wait for its receiver for ever, had nobody ended it.
+    world.connections_left(1).await;
 }
 
 #[tokio::test]
