@@ -1,5 +1,7 @@
 //! What a proper receiver hears, and what its answers mean.
 
+use std::sync::Arc;
+
 use postrider::model::Outcome;
 use postrider::model::Time;
 use postrider::policy::keys::VerifyingKey;
@@ -169,4 +171,18 @@ async fn an_answer_may_come_before_the_whole_request_was_read() {
     event.body = vec![b'x'; 8 * 1024 * 1024].into();
     let attempt = World::new().courier.attempt(job(target(&receiver.url()), event)).await;
     assert_eq!(attempt.outcome, Outcome::Http4xx, "{:?}", attempt.detail);
+}
+
+#[tokio::test]
+async fn attempts_can_run_on_any_thread() {
+    let receiver = Receiver::answering("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+    let (world, url) = (World::new(), receiver.url());
+    let courier = Arc::new(world.courier);
+    let attempts = (0..4).map(|_| {
+        let (courier, job) = (Arc::clone(&courier), job(target(&url), event()));
+        tokio::spawn(async move { courier.attempt(job).await })
+    });
+    for attempt in attempts.collect::<Vec<_>>() {
+        assert_eq!(attempt.await.unwrap().outcome, Outcome::Ok);
+    }
 }
