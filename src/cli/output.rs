@@ -1,6 +1,7 @@
 //! Results on stdout, talk on stderr.
 
 use std::io;
+use std::io::BufWriter;
 use std::io::Write;
 
 use anstyle::AnsiColor;
@@ -77,7 +78,7 @@ impl Context {
     /// # Errors
     /// If stdout cannot be written.
     pub fn list<R: Row>(&self, rows: &[R], whole: &impl Serialize) -> anyhow::Result<()> {
-        let mut out = io::stdout().lock();
+        let mut out = BufWriter::new(io::stdout().lock());
         match self.format {
             Format::Json => write_json(&mut out, whole)?,
             Format::Jsonl => {
@@ -101,7 +102,7 @@ impl Context {
                 writeln!(out, "{}", self.table(rows, &|time| text::relative(now, time), false))?;
             }
         }
-        Ok(())
+        Ok(out.flush()?)
     }
 
     /// The rows as an aligned table.

@@ -107,6 +107,12 @@ pub fn count(number: u64) -> String {
     text
 }
 
+/// A number of things: `1 event`, `1,200 events`.
+pub fn things(number: u64, one: &str, many: &str) -> String {
+    let name = if number == 1 { one } else { many };
+    format!("{} {name}", count(number))
+}
+
 /// What came from outside, fit for a terminal and for one cell: no control characters, so that
 /// nobody's payload moves the cursor or ends a row.
 pub fn clean(text: &str) -> String {
@@ -146,6 +152,8 @@ mod tests {
     fn numbers_are_grouped() {
         assert_eq!([0, 999, 1_000, 1_204_331].map(count), ["0", "999", "1,000", "1,204,331"]);
         assert_eq!(bytes(1_229), "1.2 KiB");
+        assert_eq!(things(1, "event", "events"), "1 event");
+        assert_eq!(things(1_200, "event", "events"), "1,200 events");
     }
 
     #[test]

@@ -76,7 +76,7 @@ pub(super) fn run(
         0 => String::new(),
         rejected => format!(", rejected {}", text::count(rejected)),
     };
-    let line = || format!("accepted {} events{rejected}", text::count(total.accepted));
+    let line = || format!("accepted {}{rejected}", events(total.accepted));
     context.one(&total, &total.accepted.to_string(), line)?;
     Ok(if total.rejected > 0 { Exit::Usage } else { Exit::Done }.into())
 }
@@ -110,8 +110,12 @@ fn send(client: &Client, batch: &Batch, partial: bool, total: &mut Total) -> any
 /// The same error, with what is safe already.
 fn so_far(error: anyhow::Error, total: &Total) -> anyhow::Error {
     let exit = error.downcast_ref::<Failure>().map_or(Exit::Failed, |failure| failure.exit);
-    let safe = text::count(total.accepted);
-    Failure::new(exit, format!("{error:#}\n{safe} events of earlier batches were accepted")).into()
+    let safe = events(total.accepted);
+    Failure::new(exit, format!("{error:#}\nof earlier batches, {safe} accepted")).into()
+}
+
+fn events(number: u64) -> String {
+    text::things(number, "event", "events")
 }
 
 /// Refusals name items of the batch; people know lines of the file.
