@@ -212,9 +212,12 @@ fn a_failed_test_call_is_a_failure() {
     assert_eq!(daemon.request().body, br#"{"data":[1,2],"type":"postrider.ping"}"#);
 }
 
+fn found(matched: u64, submitted: u64) -> Value {
+    json!({"matched": matched, "expired": 1, "submitted": submitted, "dry_run": false})
+}
+
 #[test]
 fn a_replay_is_counted_first() {
-    let found = |matched: u64, submitted: u64| json!({"matched": matched, "expired": 1, "submitted": submitted, "dry_run": false});
     let daemon = Daemon::scripted(vec![
         (200, found(41, 0)),
         (200, found(41, 40)),
