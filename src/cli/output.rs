@@ -6,6 +6,8 @@ use std::io::Write;
 
 use anstyle::AnsiColor;
 use anstyle::Style;
+use comfy_table::Attribute;
+use comfy_table::Cell;
 use comfy_table::ContentArrangement;
 use comfy_table::Table;
 use comfy_table::presets;
@@ -117,7 +119,13 @@ impl Context {
     pub fn grid(&self, header: &[&str], rows: Vec<Vec<String>>) -> String {
         let mut table = Table::new();
         table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-        table.set_header(header.iter().map(|name| self.paint(Tone::Strong, name)));
+        // the table pads by width, and knows only its own styles to have none
+        if self.coloured {
+            table.enforce_styling();
+        } else {
+            table.force_no_tty();
+        }
+        table.set_header(header.iter().map(|name| Cell::new(name).add_attribute(Attribute::Bold)));
         table.add_rows(rows);
         for column in table.column_iter_mut() {
             column.set_padding((0, 2));

@@ -93,6 +93,47 @@ fn lists_are_rows_pages_or_ids() {
 }
 
 #[test]
+fn colour_does_not_move_columns() {
+    let page = json!({"data": [endpoint("active")], "next_cursor": null});
+    let daemon = Daemon::scripted(vec![(200, page.clone()), (200, page)]);
+    let plain = daemon.run(&["endpoint", "list", "-o", "table"]).stdout;
+    let coloured = daemon.run(&["endpoint", "list", "-o", "table", "--color", "always"]).stdout;
+    assert!(coloured.contains("\u{1b}[1m"), "{coloured:?}");
+    let mut bare = String::new();
+    for (index, part) in coloured.split('\u{1b}').enumerate() {
+        let rest = part.split_once('m').filter(|_| index > 0);
+        bare.push_str(rest.map_or(part, |(_, rest)| rest));
+    }
+    let lines = |text: &str| text.lines().map(|line| line.trim_end().to_owned()).collect();
+    let (bare, plain): (Vec<String>, Vec<String>) = (lines(&bare), lines(&plain));
+    assert_eq!(bare, plain);
+}
+
+#[test]
+fn an_event_is_shown_with_what_was_said_of_it() {
+    let view = json!({
+        "id": "evt_01k9qv5m2teh8s3k4p1c7wz0dx", "type": "order.created",
+        "accepted_at": "2026-11-21T10:15:02.114Z", "source": "uid:1000",
+        "content_type": "application/json", "payload_bytes": 1229, "occurred_at": null,
+        "deliver_at": null, "ordering_key": null, "tenant": "acme", "correlation_id": null,
+        "schema_version": null, "traceparent": null, "tags": [["region", "eu"]], "metadata": [],
+        "cloudevents": [], "deliveries": [delivery("dead")],
+    });
+    let daemon = Daemon::scripted(vec![(200, view)]);
+    let shown = daemon.run(&["event", "show", "evt_01k9qv5m"]);
+    for part in [
+        "Event      evt_01k9qv5m2teh8s3k4p1c7wz0dx   order.created\n",
+        "Accepted   2026-11-21T10:15:02.114Z (",
+        "Payload    1.2 KiB, application/json\n",
+        "Tenant     acme\n",
+        "Tag        region=eu\n",
+        "dlv_06awjhmfs9zp6yan1vy8vwgnz4000000  crm       dead   1         http_5xx  \u{2013}",
+    ] {
+        assert!(shown.stdout.contains(part), "{part} in\n{}", shown.stdout);
+    }
+}
+
+#[test]
 fn an_empty_list_is_no_failure() {
     let empty = json!({"data": [], "next_cursor": null});
     let daemon = Daemon::scripted(vec![(200, empty.clone()), (200, empty)]);
