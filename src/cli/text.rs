@@ -119,6 +119,11 @@ pub fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
+/// The same for text of several lines: only their ends are kept of what controls.
+pub fn clean_lines(text: &str) -> String {
+    text.split('\n').map(clean).collect::<Vec<_>>().join("\n")
+}
+
 /// The first characters of an id, as many as a command takes for it.
 pub fn short(id: &str) -> &str {
     id.get(..12).unwrap_or(id)
@@ -159,5 +164,6 @@ mod tests {
     #[test]
     fn escape_sequences_do_not_reach_the_terminal() {
         assert_eq!(clean("a\u{1b}[2Jb\tc\n"), "a\u{fffd}[2Jb\u{fffd}c\u{fffd}");
+        assert_eq!(clean_lines("a\u{1b}\nb\r"), "a\u{fffd}\nb\u{fffd}");
     }
 }
