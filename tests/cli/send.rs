@@ -61,7 +61,7 @@ fn one_event_is_its_payload_and_headers() {
     for header in [
         "content-type: application/json\r\n",
         "idempotency-key: order-42\r\n",
-        "postrider-endpoints: crm,billing\r\n",
+        "postrider-endpoint: crm,billing\r\n",
         "postrider-tag-region: eu\r\n",
         "postrider-delay: 5000ms\r\n",
         "postrider-tenant: acme\r\n",

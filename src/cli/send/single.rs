@@ -28,7 +28,7 @@ const PAYLOAD_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const DELAY: HeaderName = HeaderName::from_static("postrider-delay");
-const ENDPOINTS: HeaderName = HeaderName::from_static("postrider-endpoints");
+const ENDPOINTS: HeaderName = HeaderName::from_static("postrider-endpoint");
 const ORDERING_KEY: HeaderName = HeaderName::from_static("postrider-ordering-key");
 const TENANT: HeaderName = HeaderName::from_static("postrider-tenant");
 
