@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use crate::cli::text;
 use crate::model::view::Problem;
 
 /// What the exit code tells a script. The numbers are part of the interface.
@@ -70,7 +71,7 @@ impl From<Problem> for Failure {
         for fault in problem.errors.iter().filter(|fault| !fault.pointer.is_empty()) {
             message.push_str(&format!("\n  {}: {}", fault.pointer, fault.detail));
         }
-        Failure { exit, message }
+        Failure { exit, message: text::clean_lines(&message) }
     }
 }
 
