@@ -1,5 +1,8 @@
-//! The wall clock, read in one place.
+//! The clocks, read in one place.
 
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Instant;
 use std::time::SystemTime;
 
 use crate::model::Time;
@@ -9,4 +12,58 @@ use crate::model::Time;
 pub fn now() -> Time {
     let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Time::ZERO + since_epoch
+}
+
+/// The time of a process: the wall clock's, but it never runs backwards. When the wall clock jumps
+/// ahead it follows at once; when that jumps back it goes on at its own pace, so that nothing
+/// waits for the time to come round again.
+#[derive(Debug)]
+pub struct Clock {
+    /// A wall time, and the moment that it belongs to.
+    anchor: Mutex<(Time, Instant)>,
+}
+
+impl Clock {
+    /// Begins with the wall clock's time.
+    #[expect(clippy::disallowed_methods, reason = "this is the place that reads the clock")]
+    pub fn start() -> Clock {
+        Clock { anchor: Mutex::new((now(), Instant::now())) }
+    }
+
+    /// The time.
+    #[expect(clippy::disallowed_methods, reason = "this is the place that reads the clock")]
+    pub fn now(&self) -> Time {
+        self.at(now(), Instant::now())
+    }
+
+    fn at(&self, wall: Time, moment: Instant) -> Time {
+        let mut anchor = self.anchor.lock().unwrap_or_else(PoisonError::into_inner);
+        let (time, since) = *anchor;
+        let steady = time + moment.saturating_duration_since(since);
+        if wall <= steady {
+            return steady;
+        }
+        *anchor = (wall, moment);
+        wall
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a moment to count from")]
+    fn follows_ahead_and_never_runs_back() {
+        let (wall, moment) = (Time::from_secs(1_000_000), Instant::now());
+        let clock = Clock { anchor: Mutex::new((wall, moment)) };
+        let later = |secs| moment + Duration::from_secs(secs);
+        let at = |wall_secs, secs| clock.at(Time::from_secs(wall_secs), later(secs)).as_secs();
+        assert_eq!(at(1_000_001, 1), 1_000_001);
+        assert_eq!(at(1_007_200, 2), 1_007_200, "two hours ahead");
+        assert_eq!(at(1_000_003, 3), 1_007_201, "and back: goes on");
+        assert_eq!(at(1_000_004, 2), 1_007_201, "a moment out of turn");
+    }
 }

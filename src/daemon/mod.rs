@@ -1,3 +1,6 @@
 //! The hub: the only module that spawns, reads the clock and hears signals.
 
 pub mod clock;
+pub mod log;
+mod book;
+mod shared;

@@ -1,1 +1,317 @@
-//! The state machine: decisions leave as effects.
+//! The state machine: what to admit, what to dial, what follows from an attempt.
+//!
+//! It touches nothing. Time and chance are arguments, decisions leave as [`Effect`]s, and what
+//! follows from a decision happens only once its records are safe ([`Input::Committed`]). The
+//! store's writer sees every record in order and is the judge; what the engine holds in memory is
+//! the head of what is on disk, and where the two disagree, the writer's receipt says so and the
+//! engine lets go. So no answer of a stale read can lose or double a delivery.
+//!
+//! A delivery that waits stands in a queue (on disk, its head in memory). Taken from there, it is
+//! a *flight*: being written as started, then ready, then dialling, then settling (its step is
+//! being written); once that is safe, it is gone or waits again. A new event goes straight into
+//! flight with its own commit where its lane has room, so that the common case writes no queue.
+
+mod admit;
+mod command;
+mod dispatch;
+mod flight;
+mod lane;
+mod mint;
+mod recover;
+mod settle;
+pub mod words;
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use fastrand::Rng;
+
+use crate::engine::admit::Admission;
+use crate::engine::command::Order;
+pub use crate::engine::command::retired;
+use crate::engine::flight::Flights;
+use crate::engine::lane::Lane;
+use crate::engine::lane::Row;
+use crate::engine::lane::SHELF_ROWS_MAX;
+use crate::engine::lane::SHELF_ROWS_MIN;
+use crate::engine::mint::Mint;
+use crate::engine::settle::Settlement;
+pub use crate::engine::words::*;
+use crate::model::Class;
+use crate::model::DeliveryId;
+use crate::model::Due;
+use crate::model::Endpoint;
+use crate::model::EndpointEntry;
+use crate::model::EndpointNo;
+use crate::model::Event;
+use crate::model::LaneCounts;
+use crate::model::Progress;
+use crate::model::Receipt;
+use crate::model::Record;
+use crate::model::Time;
+
+/// What a commit was for: what to do when it is safe.
+#[derive(Debug)]
+enum Pending {
+    Admission(Admission),
+    Starts(Vec<DeliveryId>),
+    Settlements(Vec<Settlement>),
+    Order(Order),
+}
+
+/// The state machine.
+#[derive(Debug)]
+pub struct Engine {
+    limits: Limits,
+    rng: Rng,
+    mint: Mint,
+    lanes: BTreeMap<EndpointNo, Lane>,
+    names: BTreeMap<Arc<str>, EndpointNo>,
+    /// What the store knows of each endpoint.
+    entries: BTreeMap<EndpointNo, EndpointEntry>,
+    flights: Flights,
+    tickets: BTreeMap<Ticket, Pending>,
+    next_ticket: Ticket,
+    /// Lanes that may have something to do now, each at most once, served in turn.
+    ring: VecDeque<EndpointNo>,
+    /// When lanes that only wait for a time are to be looked at again.
+    timers: BTreeSet<(Time, EndpointNo)>,
+    /// Rows in memory, over all lanes.
+    rows: usize,
+    /// Deliveries in queues, on disk.
+    waiting: u64,
+    /// Lanes that have deliveries under way.
+    busy: usize,
+    /// Payload bytes that rows in memory hold.
+    body_bytes: usize,
+    /// Deliveries promised to submissions whose commit is not safe yet.
+    promised: u64,
+    disk_low: bool,
+    draining: Draining,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Draining {
+    No,
+    Asked,
+    Done,
+}
+
+impl Engine {
+    /// An engine over what the store recovered. Its endpoints are those of the configuration and,
+    /// held back, those that only the store still knows. [`Engine::wake`] gets it going.
+    pub fn new(
+        limits: Limits,
+        seed: u64,
+        endpoints: Vec<Endpoint>,
+        recovered: &Recovered,
+    ) -> Engine {
+        let counts: BTreeMap<_, _> = recovered.lanes.iter().copied().collect();
+        let mut engine = Engine {
+            limits,
+            rng: Rng::with_seed(seed),
+            mint: Mint::after(recovered.last_event),
+            lanes: BTreeMap::new(),
+            names: BTreeMap::new(),
+            entries: recovered.entries.iter().map(|entry| (entry.no, entry.clone())).collect(),
+            flights: Flights::default(),
+            tickets: BTreeMap::new(),
+            next_ticket: 1,
+            ring: VecDeque::new(),
+            timers: BTreeSet::new(),
+            rows: 0,
+            waiting: 0,
+            busy: 0,
+            body_bytes: 0,
+            promised: 0,
+            disk_low: false,
+            draining: Draining::No,
+        };
+        for endpoint in endpoints {
+            let counts = counts.get(&endpoint.no).copied().unwrap_or_default();
+            engine.install(endpoint, counts);
+        }
+        engine.found_in_flight(&recovered.in_flight);
+        engine
+    }
+
+    /// Tells the engine something; what it wants done is appended to `out`.
+    pub fn handle(&mut self, now: Time, input: Input, out: &mut Vec<Effect>) {
+        match input {
+            Input::Submit { caller, submissions, mode } => {
+                self.submit(now, caller, submissions, mode, out);
+            }
+            Input::Committed { ticket, receipts } => self.committed(now, ticket, receipts, out),
+            Input::Loaded { lane, class, rows, end } => {
+                let rows_max = self.shelf_rows_max();
+                if let Some(found) = self.lanes.get_mut(&lane) {
+                    let flights = &self.flights;
+                    let waiting = rows
+                        .into_iter()
+                        .filter(|(due, _)| !flights.has(DeliveryId::new(due.event, lane)));
+                    self.rows += found.shelf(class).read(waiting, end, rows_max);
+                    self.ring_in(lane);
+                }
+            }
+            Input::Finished { delivery, attempt, began } => {
+                self.finished(now, delivery, attempt, began, out);
+            }
+            Input::Command { caller, actor, command } => {
+                self.command(now, caller, actor, command, out);
+            }
+            Input::DiskLow(low) => self.disk_low = low,
+        }
+        self.wake(now, out);
+    }
+
+    /// Does what has become due.
+    pub fn wake(&mut self, now: Time, out: &mut Vec<Effect>) {
+        while let Some((at, lane)) = self.timers.first().copied()
+            && at <= now
+        {
+            self.timers.pop_first();
+            if let Some(found) = self.lanes.get_mut(&lane) {
+                found.timer = None;
+            }
+            self.ring_in(lane);
+        }
+        self.settle_interrupted(now, out);
+        self.dispatch(now, out);
+        if self.draining == Draining::Asked && self.flights.is_empty() && self.tickets.is_empty() {
+            self.draining = Draining::Done;
+            out.push(Effect::Drained);
+        }
+    }
+
+    /// When [`Engine::wake`] is to be called next, if nothing happens before.
+    pub fn next_wake(&self) -> Option<Time> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+
+    /// The name of an endpoint.
+    pub fn name(&self, no: EndpointNo) -> Option<&Arc<str>> {
+        self.lanes.get(&no).map(|lane| &lane.endpoint.name)
+    }
+
+    /// The number of an endpoint.
+    pub fn number(&self, name: &str) -> Option<EndpointNo> {
+        self.names.get(name).copied()
+    }
+
+    /// Each endpoint with what stands in its lane and how many attempts are under way.
+    pub fn lanes(&self) -> impl Iterator<Item = (&Endpoint, LaneCounts, usize)> {
+        self.lanes.values().map(|lane| (&lane.endpoint, lane.counts, lane.dialling))
+    }
+
+    /// Since when the longest-waiting due delivery of an active endpoint has been due.
+    pub fn oldest_due(&self, now: Time) -> Option<Time> {
+        let active = self.lanes.values().filter(|lane| lane.endpoint.state.is_active());
+        active
+            .flat_map(|lane| {
+                let fresh = lane.fresh.first().map(|due| due.event.time());
+                [fresh, lane.next_due().filter(|due| *due <= now)]
+            })
+            .flatten()
+            .min()
+    }
+
+    /// Deliveries on their way from a queue to the end of their attempt.
+    pub fn flights(&self) -> usize {
+        self.flights.len()
+    }
+
+    /// Whether new events are refused because the daemon is about to stop.
+    pub fn is_draining(&self) -> bool {
+        self.draining != Draining::No
+    }
+
+    fn committed(
+        &mut self,
+        now: Time,
+        ticket: Ticket,
+        receipts: Vec<Receipt>,
+        out: &mut Vec<Effect>,
+    ) {
+        match self.tickets.remove(&ticket) {
+            Some(Pending::Admission(admission)) => self.admitted(now, admission, receipts, out),
+            Some(Pending::Starts(starts)) => self.started(starts, receipts, out),
+            Some(Pending::Settlements(settled)) => self.settled(now, settled, receipts, out),
+            Some(Pending::Order(order)) => self.ordered(now, order, receipts, out),
+            None => debug_assert!(false, "a ticket is answered once"),
+        }
+    }
+
+    fn commit(&mut self, records: Vec<Record>, pending: Pending, out: &mut Vec<Effect>) {
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        self.tickets.insert(ticket, pending);
+        out.push(Effect::Commit { ticket, records });
+    }
+
+    /// Adds a lane, or gives an existing one its new rules.
+    fn install(&mut self, endpoint: Endpoint, counts: LaneCounts) {
+        let no = endpoint.no;
+        self.names.insert(Arc::clone(&endpoint.name), no);
+        match self.lanes.get_mut(&no) {
+            Some(lane) => lane.endpoint = endpoint,
+            None => {
+                self.waiting += counts.fresh + counts.timed;
+                self.lanes.insert(no, Lane::new(endpoint, counts));
+            }
+        }
+        self.ring_in(no);
+    }
+
+    /// A row that was just written to a queue.
+    fn queue(&mut self, no: EndpointNo, due: Due, progress: Progress, event: Option<Arc<Event>>) {
+        let rows_max = self.shelf_rows_max();
+        let room = self.limits.body_bytes_max.saturating_sub(self.body_bytes);
+        let event = event.filter(|event| event.body.len() <= room);
+        let Some(lane) = self.lanes.get_mut(&no) else { return };
+        self.body_bytes += event.as_ref().map_or(0, |event| event.body.len());
+        self.rows += 1;
+        if let Some(displaced) = lane.shelf(due.class).push(due, Row { progress, event }, rows_max)
+        {
+            self.forget(&displaced);
+        }
+        self.count(no, due.class, 1);
+        self.ring_in(no);
+    }
+
+    /// A queue on disk has grown or shrunk.
+    fn count(&mut self, no: EndpointNo, class: Class, by: i64) {
+        self.waiting = self.waiting.saturating_add_signed(by);
+        if let Some(lane) = self.lanes.get_mut(&no) {
+            let count = lane.count(class);
+            *count = count.saturating_add_signed(by);
+        }
+    }
+
+    /// A row that left memory.
+    fn forget(&mut self, row: &Row) {
+        self.rows = self.rows.saturating_sub(1);
+        let bytes = row.event.as_ref().map_or(0, |event| event.body.len());
+        self.body_bytes = self.body_bytes.saturating_sub(bytes);
+    }
+
+    /// Rows that one shelf may hold, given how many there are in all.
+    fn shelf_rows_max(&self) -> usize {
+        if self.rows < self.limits.rows_max { SHELF_ROWS_MAX } else { SHELF_ROWS_MIN }
+    }
+
+    /// Deliveries that have not ended.
+    fn pending(&self) -> u64 {
+        self.waiting + self.promised + u64::try_from(self.flights.len()).unwrap_or(u64::MAX)
+    }
+
+    fn ring_in(&mut self, no: EndpointNo) {
+        if let Some(lane) = self.lanes.get_mut(&no)
+            && !lane.in_ring
+        {
+            lane.in_ring = true;
+            self.ring.push_back(no);
+        }
+    }
+}

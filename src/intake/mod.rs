@@ -1,1 +1,60 @@
-//! Where events come in.
+//! Where events come in: HTTP requests become submissions, and what became of them becomes the
+//! answer.
+//!
+//! A 2xx means that event, idempotency record and deliveries are safe on disk; it leaves after the
+//! commit and never before. Everything else is `application/problem+json` with a word for programs
+//! and a sentence for people. Nothing here decides: form is checked, limits are held, the
+//! [`Desk`] (the hub) answers the rest.
+//!
+//! | request | becomes |
+//! |---|---|
+//! | `POST /v1/events/{type}` | one event; the body is the payload, byte for byte |
+//! | `POST /v1/events` | one event in a JSON envelope, or a CloudEvent (structured, binary, batch) |
+//! | `POST /v1/events:batch` | up to `max_batch` envelopes, as NDJSON or a JSON array |
+//! | `GET /v1/events/{id}` | what became of an event of one's own |
+
+pub mod answer;
+mod attributes;
+mod batch;
+mod body;
+mod cloudevents;
+mod desk;
+mod envelope;
+mod raw;
+mod results;
+mod service;
+
+pub use desk::Desk;
+pub use desk::Own;
+pub use service::Intake;
+pub use service::Peer;
+
+use std::time::Duration;
+
+/// Whether an idempotency key must come with a submission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Idempotency {
+    /// Without one it is refused.
+    Required,
+    /// It may.
+    Optional,
+    /// It is not looked at.
+    Off,
+}
+
+/// Limits and habits of the intake.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The largest payload, in bytes.
+    pub payload_bytes_max: usize,
+    /// The most events in one request.
+    pub batch_events_max: usize,
+    /// The largest batch request, in bytes.
+    pub batch_bytes_max: usize,
+    /// Whether payloads must be JSON.
+    pub json_only: bool,
+    /// Whether an idempotency key must come with a submission.
+    pub idempotency: Idempotency,
+    /// How long a request's body may take to arrive.
+    pub body_timeout: Duration,
+}

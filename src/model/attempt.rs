@@ -133,8 +133,35 @@ pub struct Phases {
 pub struct Excerpt {
     /// Its media type, if it named one.
     pub content_type: String,
-    /// At most `delivery.capture_response` bytes.
+    /// At most `delivery.capture_response` bytes; as JSON the text that it is, with U+FFFD for
+    /// what is not UTF-8.
+    #[serde(with = "body_text")]
     pub body: Bytes,
+}
+
+/// The body of an excerpt: bytes on disk, text for people.
+mod body_text {
+    use bytes::Bytes;
+    use serde::Deserialize;
+    use serde::Deserializer;
+    use serde::Serialize;
+    use serde::Serializer;
+
+    pub(super) fn serialize<S: Serializer>(body: &Bytes, to: S) -> Result<S::Ok, S::Error> {
+        if to.is_human_readable() {
+            to.serialize_str(&String::from_utf8_lossy(body))
+        } else {
+            body.serialize(to)
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Bytes, D::Error> {
+        if from.is_human_readable() {
+            String::deserialize(from).map(Bytes::from)
+        } else {
+            Bytes::deserialize(from)
+        }
+    }
 }
 
 /// One try of a delivery.
@@ -183,6 +210,34 @@ pub enum WaitReason {
     Requested,
     /// The submitter asked for a later delivery.
     Delayed,
+    /// It was about to be dialled when its endpoint was held back, or postrider stopped.
+    Held,
+    /// The process died during its attempt: again, as soon as may be.
+    Interrupted,
+}
+
+impl WaitReason {
+    /// All of them, in stored order.
+    pub const ALL: &'static [WaitReason] = &[
+        WaitReason::Schedule,
+        WaitReason::RetryAfter,
+        WaitReason::Requested,
+        WaitReason::Delayed,
+        WaitReason::Held,
+        WaitReason::Interrupted,
+    ];
+
+    /// Its word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            WaitReason::Schedule => "schedule",
+            WaitReason::RetryAfter => "retry_after",
+            WaitReason::Requested => "requested",
+            WaitReason::Delayed => "delayed",
+            WaitReason::Held => "held",
+            WaitReason::Interrupted => "interrupted",
+        }
+    }
 }
 
 /// Why a delivery is dead.
@@ -201,6 +256,20 @@ pub enum DeadReason {
     EndpointRemoved,
     /// Its event or payload could not be read.
     Unreadable,
+}
+
+impl DeadReason {
+    /// Its word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            DeadReason::Exhausted => "exhausted",
+            DeadReason::Expired => "expired",
+            DeadReason::Refused => "refused",
+            DeadReason::Poisoned => "poisoned",
+            DeadReason::EndpointRemoved => "endpoint_removed",
+            DeadReason::Unreadable => "unreadable",
+        }
+    }
 }
 
 /// What follows from a step: the state of the delivery until the next one.
@@ -266,6 +335,16 @@ mod tests {
             let json = serde_json::to_string(outcome).unwrap();
             assert_eq!(json, format!("\"{outcome}\""));
         }
+    }
+
+    #[test]
+    fn an_excerpt_is_text_for_people_and_bytes_on_disk() {
+        let excerpt =
+            Excerpt { content_type: "text/html".into(), body: Bytes::from_static(b"<h1>\xFF") };
+        let json = serde_json::to_string(&excerpt).unwrap();
+        assert_eq!(json, "{\"content_type\":\"text/html\",\"body\":\"<h1>\u{FFFD}\"}");
+        let stored = postcard::to_stdvec(&excerpt).unwrap();
+        assert_eq!(postcard::from_bytes::<Excerpt>(&stored).unwrap(), excerpt);
     }
 
     #[test]

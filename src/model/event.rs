@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -219,6 +220,9 @@ pub struct Submission {
     pub body: Bytes,
     /// What else was said.
     pub attributes: Box<Attributes>,
+    /// Deliver so long after admission, where no time is said. Kept apart from
+    /// [`Attributes::deliver_at`], so that repeating the request is the same request.
+    pub delay: Option<Duration>,
     /// Only to these endpoints (by name), in place of routing by type.
     pub endpoints: Option<Vec<String>>,
     /// Repeating it makes no second event.

@@ -137,6 +137,20 @@ impl DeliveryId {
         bytes
     }
 
+    /// The range of ids whose text begins with `prefix` (with or without `dlv_`).
+    ///
+    /// # Errors
+    /// [`IdError`] if no id could begin with it.
+    pub fn range_of_prefix(prefix: &str) -> Result<(DeliveryId, DeliveryId), IdError> {
+        let chars = prefix.strip_prefix("dlv_").unwrap_or(prefix);
+        if chars.len() > DeliveryId::TEXT_CHARS {
+            return Err(IdError::Length(DeliveryId::TEXT_CHARS));
+        }
+        let low = decode(&format!("{chars:0<32}"), 20)?;
+        let high = decode(&format!("{chars:z<32}"), 20)?;
+        Ok((DeliveryId::from_bytes(low), DeliveryId::from_bytes(high)))
+    }
+
     /// From the twenty bytes of [`DeliveryId::to_bytes`].
     pub fn from_bytes(bytes: [u8; 20]) -> DeliveryId {
         let mut endpoint = [0; 4];
@@ -281,5 +295,16 @@ mod tests {
         let (low, high) = EventId::range_of_prefix("01h2e8kr").unwrap();
         assert!(!(low <= id && id <= high));
         assert!(EventId::range_of_prefix("evt_u").is_err());
+    }
+
+    #[test]
+    fn a_prefix_of_a_delivery_is_a_range_too() {
+        let event: EventId = "evt_01h2e8kqvbfwea724h75qc655w".parse().unwrap();
+        let id = DeliveryId::new(event, EndpointNo(41));
+        let text = id.to_string();
+        let (low, high) = DeliveryId::range_of_prefix(&text[..14]).unwrap();
+        assert!(low <= id && id <= high);
+        assert_eq!(DeliveryId::range_of_prefix(&text), Ok((id, id)));
+        assert!(DeliveryId::range_of_prefix("dlv_u").is_err());
     }
 }

@@ -11,6 +11,7 @@ pub mod attempt;
 pub mod endpoint;
 pub mod record;
 pub mod view;
+pub mod problem;
 
 pub use attempt::{
     Attempt, DeadReason, Excerpt, Next, Outcome, Phases, Step, StepKind, WaitReason,
@@ -18,6 +19,7 @@ pub use attempt::{
 pub use endpoint::{Endpoint, EndpointState, Held, RetryPolicy, Schedule};
 pub use event::{Attributes, Event, EventType, IdempotencyKey, Submission, TypeGlob};
 pub use id::{DeliveryId, EndpointNo, EventId, IdError};
+pub use problem::Code;
 pub use record::{
     Admit, Class, DeliveryState, Due, EndpointEntry, KeyRef, LaneCounts, Progress, Receipt, Record,
 };

@@ -161,6 +161,55 @@ pub struct StatusView {
     pub endpoints: Vec<EndpointView>,
 }
 
+/// An endpoint that was just made.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreatedEndpoint {
+    /// The endpoint.
+    #[serde(flatten)]
+    pub endpoint: EndpointView,
+    /// Its signing secret (`whsec_...`), shown this once, where postrider made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
+}
+
+impl std::fmt::Debug for CreatedEndpoint {
+    /// Without the secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CreatedEndpoint").field("endpoint", &self.endpoint).finish_non_exhaustive()
+    }
+}
+
+/// What a replay did, or would do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplayView {
+    /// Deliveries that fit the filter.
+    pub matched: u64,
+    /// Those of them whose payload is no longer kept; they are left alone.
+    pub expired: u64,
+    /// Those that now stand in their lanes again; 0 in a dry run.
+    pub submitted: u64,
+    /// Whether nothing was to be changed.
+    pub dry_run: bool,
+}
+
+/// What a reload changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReloadView {
+    /// What is different now: keys of the configuration, and `endpoint.NAME`.
+    pub changed: Vec<String>,
+    /// Keys whose new value counts only after a restart.
+    pub needs_restart: Vec<String>,
+}
+
+/// Whether events are taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IntakeView {
+    /// `running` or `draining`.
+    pub state: String,
+    /// Attempts still under way.
+    pub sending: u64,
+}
+
 /// An error answer: `application/problem+json` (RFC 9457).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {

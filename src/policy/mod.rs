@@ -1,6 +1,10 @@
-//! Rules as functions: no state, no clock, no chance of their own.
+//! Rules as functions: no state, no clock, no chance of their own. What they need to know comes as
+//! an argument, so that the same question always has the same answer.
 
+pub mod backoff;
 pub mod keys;
-pub mod sign;
-pub mod verify;
 pub mod retry_after;
+pub mod routing;
+pub mod sign;
+pub mod verdict;
+pub mod verify;

@@ -1,0 +1,125 @@
+//! What waits, and the store that it waits in.
+
+use std::borrow::Cow;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::histogram::exponential_buckets;
+use prometheus_client::registry::Registry;
+
+use crate::admin::metrics::Metrics;
+use crate::admin::metrics::label::CounterSet;
+use crate::admin::metrics::label::Labels;
+use crate::admin::metrics::label::short_seconds;
+use crate::model::view::StatusView;
+
+type Seconds = Gauge<f64, AtomicU64>;
+
+#[derive(Debug)]
+pub(super) struct Series {
+    in_flight: Gauge,
+    queued: Gauge,
+    sending: Gauge,
+    waiting: Gauge,
+    held: Gauge,
+    dead: Gauge,
+    oldest_due: Seconds,
+    commit_duration: Histogram,
+    commit_events: Histogram,
+    store_bytes: Gauge,
+    disk_free: Gauge,
+    reloads: CounterSet,
+}
+
+impl Series {
+    pub(super) fn register(registry: &mut Registry) -> Series {
+        let states: Family<Labels<1>, Gauge> = Family::default();
+        registry.register("queue_deliveries", "Deliveries by state", states.clone());
+        let state = |word: &'static str| {
+            states.get_or_create_owned(&[("state", Cow::<'static, str>::Borrowed(word))])
+        };
+        let reloads = CounterSet::register(
+            registry,
+            ("config_reloads", "Attempts to apply the configuration file again"),
+            "result",
+            ["applied", "refused"].into_iter(),
+        );
+        let mut gauge = |name: &'static str, help: &'static str| {
+            let gauge = Gauge::default();
+            registry.register(name, help, gauge.clone());
+            gauge
+        };
+        let in_flight = gauge("attempts_in_flight", "Attempts under way");
+        let store_bytes = gauge("store_size_bytes", "Bytes that the store's files take");
+        let disk_free = gauge("disk_free_bytes", "Free bytes on the store's file system");
+        let oldest_due = Seconds::default();
+        let help = "How long the oldest due delivery of an active endpoint has been due";
+        registry.register("queue_oldest_due_age_seconds", help, oldest_due.clone());
+        let commit_duration = short_seconds();
+        let help = "Commits, from the first write to the end of the flush";
+        registry.register("store_commit_duration_seconds", help, commit_duration.clone());
+        let commit_events = Histogram::new(exponential_buckets(1.0, 2.0, 9));
+        registry.register("store_commit_events", "Records in a commit", commit_events.clone());
+        Series {
+            in_flight,
+            queued: state("queued"),
+            sending: state("sending"),
+            waiting: state("waiting"),
+            held: state("held"),
+            dead: state("dead"),
+            oldest_due,
+            commit_duration,
+            commit_events,
+            store_bytes,
+            disk_free,
+            reloads,
+        }
+    }
+}
+
+impl Metrics {
+    /// A commit is safe: this many records in this time.
+    pub fn commit_flushed(&self, records: u32, took: Duration) {
+        self.queue.commit_duration.observe(took.as_secs_f64());
+        self.queue.commit_events.observe(f64::from(records));
+    }
+
+    /// The configuration file was applied again.
+    pub fn config_applied(&self) {
+        self.queue.reloads.inc(0);
+    }
+
+    /// The configuration file was refused; the old configuration stays.
+    pub fn config_refused(&self) {
+        self.queue.reloads.inc(1);
+    }
+
+    /// Sets all gauges from the daemon's status.
+    pub fn set_status(&self, status: &StatusView) {
+        let series = &self.queue;
+        // of what is queued or waiting, that which no endpoint takes now is held
+        let held = status.endpoints.iter().filter(|endpoint| !endpoint.state.is_active());
+        let (fresh, timed) = held.fold((0_u64, 0_u64), |(fresh, timed), endpoint| {
+            let counts = &endpoint.counts;
+            (fresh.saturating_add(counts.fresh), timed.saturating_add(counts.timed))
+        });
+        set(&series.queued, status.queued.saturating_sub(fresh));
+        set(&series.waiting, status.waiting.saturating_sub(timed));
+        set(&series.held, fresh.saturating_add(timed));
+        set(&series.sending, status.sending);
+        set(&series.in_flight, status.sending);
+        set(&series.dead, status.dead);
+        set(&series.store_bytes, status.store_bytes);
+        set(&series.disk_free, status.disk_free_bytes);
+        let oldest = Duration::from_millis(status.oldest_due_ms);
+        series.oldest_due.set(oldest.as_secs_f64());
+        self.set_endpoints(&status.endpoints);
+    }
+}
+
+fn set(gauge: &Gauge, value: u64) {
+    gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+}

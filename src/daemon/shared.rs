@@ -1,0 +1,182 @@
+//! What the hub, the servers and the API share.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+
+use arc_swap::ArcSwap;
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc;
+use tokio::sync::oneshot;
+
+use crate::admin::Metrics;
+use crate::config::Config;
+use crate::courier::Courier;
+use crate::daemon::book::Book;
+use crate::daemon::clock::Clock;
+use crate::engine::Admitted;
+use crate::engine::Command;
+use crate::engine::Refusal;
+use crate::engine::Reply;
+use crate::engine::SubmitMode;
+use crate::model::Attempt;
+use crate::model::Class;
+use crate::model::DeliveryId;
+use crate::model::Due;
+use crate::model::EndpointNo;
+use crate::model::EndpointState;
+use crate::model::LaneCounts;
+use crate::model::Progress;
+use crate::model::Submission;
+use crate::model::Time;
+use crate::store::read::Reader;
+use crate::store::space::Space;
+use crate::store::writer::Receipts;
+
+/// Reads of the store at once, for the API.
+pub(crate) const READS_MAX: usize = 4;
+
+/// What reaches the hub.
+pub(crate) enum Message {
+    /// Somebody submits events.
+    Submit(Vec<Submission>, SubmitMode, oneshot::Sender<Vec<Result<Admitted, Refusal>>>),
+    /// Somebody wants something.
+    Command { actor: String, command: Command, answer: oneshot::Sender<Reply> },
+    /// Somebody looks.
+    Look(oneshot::Sender<Sight>),
+    /// The writer has made commits safe.
+    Committed(Receipts),
+    /// A queue was read.
+    Loaded { lane: EndpointNo, class: Class, rows: Vec<(Due, Progress)>, end: bool },
+    /// An attempt has ended.
+    Finished { delivery: DeliveryId, attempt: Box<Attempt>, began: Time },
+    /// The disk is low, or no longer.
+    DiskLow(bool),
+    /// End now.
+    Stop,
+}
+
+/// What the engine looks like at a moment.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sight {
+    /// Each endpoint with its state, what stands in its lane, and attempts under way.
+    pub(crate) lanes: Vec<(EndpointNo, EndpointState, LaneCounts, usize)>,
+    /// Deliveries on their way from a queue to the end of their attempt.
+    pub(crate) flights: usize,
+    /// Since when the longest-waiting due delivery of an active endpoint has been due.
+    pub(crate) oldest_due: Option<Time>,
+    /// Whether new events are refused.
+    pub(crate) draining: bool,
+}
+
+impl Sight {
+    /// The state of an endpoint.
+    pub(crate) fn state(&self, no: EndpointNo) -> Option<&EndpointState> {
+        self.lanes.iter().find(|(lane, ..)| *lane == no).map(|(_, state, ..)| state)
+    }
+}
+
+/// What was counted since the start.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    /// Events admitted.
+    pub(crate) accepted: Counter,
+    /// Submissions that repeated an earlier one.
+    pub(crate) duplicates: Counter,
+    /// Submissions refused.
+    pub(crate) rejected: Counter,
+    /// Deliveries that ended well.
+    pub(crate) delivered: Counter,
+    /// Attempts.
+    pub(crate) attempts: Counter,
+}
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    /// One more.
+    pub(crate) fn inc(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many.
+    pub(crate) fn value(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What the configuration decides, exchanged as a whole on reload.
+pub(crate) struct Rules {
+    /// The settings.
+    pub(crate) config: Config,
+    /// The endpoints.
+    pub(crate) book: Book,
+    /// Makes attempts by these settings.
+    pub(crate) courier: Courier,
+}
+
+/// What the hub, the servers and the API share.
+pub(crate) struct Shared {
+    /// The time of this process.
+    pub(crate) clock: Arc<Clock>,
+    /// When it began.
+    pub(crate) started_at: Time,
+    /// Metrics.
+    pub(crate) metrics: Arc<Metrics>,
+    /// What was counted since the start.
+    pub(crate) counters: Counters,
+    /// What the configuration decides.
+    pub(crate) rules: ArcSwap<Rules>,
+    /// One change of the rules at a time.
+    pub(crate) changing: tokio::sync::Mutex<()>,
+    /// Reads the store.
+    pub(crate) reader: Reader,
+    /// Bounds reads of the store.
+    pub(crate) reads: Semaphore,
+    /// The disk under the store.
+    pub(crate) space: Space,
+    /// What a 202 stands for: `fsync` or `process`.
+    pub(crate) durability: &'static str,
+    /// To the hub.
+    pub(crate) hub: mpsc::UnboundedSender<Message>,
+    /// Makes ids of requests.
+    pub(crate) chance: Mutex<fastrand::Rng>,
+}
+
+impl Shared {
+    /// Looks at the engine. `None` if the hub has ended.
+    pub(crate) async fn look(&self) -> Option<Sight> {
+        let (answer, sight) = oneshot::channel();
+        self.hub.send(Message::Look(answer)).ok()?;
+        sight.await.ok()
+    }
+
+    /// Gives the engine a command and waits until it is carried out and safe. `None` if the hub
+    /// has ended.
+    pub(crate) async fn command(&self, actor: &str, command: Command) -> Option<Reply> {
+        let (answer, reply) = oneshot::channel();
+        let actor = actor.to_owned();
+        self.hub.send(Message::Command { actor, command, answer }).ok()?;
+        reply.await.ok()
+    }
+
+    /// Reads the store away from the async workers, a few at a time. `None` if the runtime is
+    /// shutting down.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Reader) -> T + Send + 'static,
+    ) -> Option<T> {
+        let _permit = self.reads.acquire().await.ok()?;
+        let reader = self.reader.clone();
+        tokio::task::spawn_blocking(move || read(&reader)).await.ok()
+    }
+
+    /// An id for a request: its time and 64 random bits.
+    pub(crate) fn request_id(&self) -> String {
+        let random = self.chance.lock().unwrap_or_else(std::sync::PoisonError::into_inner).u64(..);
+        format!("req_{:011x}{random:016x}", self.clock.now().as_millis())
+    }
+}

@@ -1,0 +1,303 @@
+//! Admission: limits, routing, and the commit that makes an event and its deliveries safe.
+
+use std::sync::Arc;
+
+use ring::digest;
+
+use crate::engine::Draining;
+use crate::engine::Engine;
+use crate::engine::Pending;
+use crate::engine::flight::Flight;
+use crate::engine::flight::Phase;
+use crate::engine::words::Admitted;
+use crate::engine::words::Caller;
+use crate::engine::words::Effect;
+use crate::engine::words::Notice;
+use crate::engine::words::Refusal;
+use crate::engine::words::Reply;
+use crate::engine::words::SubmitMode;
+use crate::model::Admit;
+use crate::model::DeliveryId;
+use crate::model::Due;
+use crate::model::EndpointNo;
+use crate::model::Event;
+use crate::model::IdempotencyKey;
+use crate::model::KeyRef;
+use crate::model::Progress;
+use crate::model::Receipt;
+use crate::model::Record;
+use crate::model::Submission;
+use crate::model::Time;
+use crate::policy::routing;
+
+/// Submissions whose commit is under way.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    caller: Caller,
+    items: Vec<Item>,
+}
+
+#[derive(Debug)]
+enum Item {
+    /// Stands in the commit, in this order.
+    Written {
+        event: Arc<Event>,
+        started: Vec<EndpointNo>,
+    },
+    Refused(Refusal),
+}
+
+impl Engine {
+    pub(crate) fn submit(
+        &mut self,
+        now: Time,
+        caller: Caller,
+        submissions: Vec<Submission>,
+        mode: SubmitMode,
+        out: &mut Vec<Effect>,
+    ) {
+        let mut promised = 0;
+        let routed: Vec<_> = submissions
+            .into_iter()
+            .map(|submission| {
+                let targets = self.route(now, &submission, promised)?;
+                promised += u64::try_from(targets.len()).unwrap_or(u64::MAX);
+                Ok((submission, targets))
+            })
+            .collect();
+        if mode == SubmitMode::Whole && routed.iter().any(Result::is_err) {
+            let refused = routed
+                .into_iter()
+                .map(|item| Err(item.err().unwrap_or(Refusal::WithOthers)))
+                .collect();
+            out.push(Effect::Reply { caller, reply: Reply::Submitted(refused) });
+            return;
+        }
+        let mut records = Vec::with_capacity(routed.len());
+        let items: Vec<_> = routed
+            .into_iter()
+            .map(|item| match item {
+                Ok((submission, targets)) => self.write(now, submission, targets, &mut records),
+                Err(refusal) => Item::Refused(refusal),
+            })
+            .collect();
+        self.promised += promised;
+        let admission = Admission { caller, items };
+        if records.is_empty() {
+            self.admitted(now, admission, Vec::new(), out);
+        } else {
+            self.commit(records, Pending::Admission(admission), out);
+        }
+    }
+
+    /// Where a submission goes, or why it is refused; `promised` deliveries more than are counted
+    /// belong to the same request.
+    fn route(
+        &self,
+        now: Time,
+        submission: &Submission,
+        promised: u64,
+    ) -> Result<Vec<EndpointNo>, Refusal> {
+        if self.draining != Draining::No {
+            return Err(Refusal::Draining);
+        }
+        if self.disk_low {
+            return Err(Refusal::DiskLow);
+        }
+        let furthest = now + self.limits.delay_max;
+        if deliver_at(now, submission).is_some_and(|at| at > furthest) {
+            return Err(Refusal::TooFarAhead);
+        }
+        let targets = match &submission.endpoints {
+            Some(names) => self.named(names)?,
+            None => self.matching(submission),
+        };
+        if targets.is_empty() && self.limits.refuse_unmatched {
+            return Err(Refusal::NoEndpointMatches);
+        }
+        if targets.len() > self.limits.targets_max {
+            return Err(Refusal::TooManyTargets);
+        }
+        let wanted = promised.saturating_add(u64::try_from(targets.len()).unwrap_or(u64::MAX));
+        if self.pending().saturating_add(wanted) > self.limits.pending_max {
+            return Err(Refusal::QueueFull);
+        }
+        Ok(targets)
+    }
+
+    fn named(&self, names: &[String]) -> Result<Vec<EndpointNo>, Refusal> {
+        let mut targets = Vec::with_capacity(names.len());
+        for name in names {
+            let no = self.number(name).ok_or_else(|| Refusal::UnknownEndpoint(name.clone()))?;
+            targets.push(no);
+        }
+        targets.sort_unstable();
+        targets.dedup();
+        Ok(targets)
+    }
+
+    fn matching(&self, submission: &Submission) -> Vec<EndpointNo> {
+        let takes =
+            |globs: &[_]| globs.iter().any(|glob| routing::covers(glob, &submission.event_type));
+        self.lanes
+            .values()
+            .filter(|lane| takes(&lane.endpoint.types))
+            .map(|lane| lane.endpoint.no)
+            .collect()
+    }
+
+    /// Makes the event and its record. Lanes with room take it into flight with this very commit.
+    fn write(
+        &mut self,
+        now: Time,
+        submission: Submission,
+        targets: Vec<EndpointNo>,
+        records: &mut Vec<Record>,
+    ) -> Item {
+        let key = submission.idempotency_key.as_ref().map(|key| key_ref(&submission, key));
+        let id = self.mint.next(now, &mut self.rng);
+        let deliver_at = deliver_at(now, &submission);
+        let delayed = deliver_at.is_some_and(|at| at > now);
+        let mut attributes = submission.attributes;
+        attributes.deliver_at = deliver_at;
+        let event = Arc::new(Event {
+            id,
+            event_type: submission.event_type,
+            accepted_at: now,
+            source: submission.source,
+            content_type: submission.content_type,
+            body: submission.body,
+            attributes,
+            targets,
+        });
+        let mut started = Vec::new();
+        for no in event.targets.iter().copied().filter(|_| !delayed) {
+            if self.has_room(no) {
+                let flight = Flight {
+                    phase: Phase::Starting,
+                    progress: Progress::default(),
+                    due: now,
+                    event: Some(Arc::clone(&event)),
+                    cancel: None,
+                };
+                self.take_off(DeliveryId::new(id, no), flight);
+                started.push(no);
+            }
+        }
+        records.push(Record::Admit(Box::new(Admit {
+            event: Arc::clone(&event),
+            started: started.clone(),
+            key,
+            keys_since: now.minus(self.limits.idempotency_window),
+        })));
+        Item::Written { event, started }
+    }
+
+    /// The commit is safe: answers, and lets go what may go.
+    pub(crate) fn admitted(
+        &mut self,
+        now: Time,
+        admission: Admission,
+        receipts: Vec<Receipt>,
+        out: &mut Vec<Effect>,
+    ) {
+        let mut receipts = receipts.into_iter();
+        let mut answers = Vec::with_capacity(admission.items.len());
+        for item in admission.items {
+            let (event, started) = match item {
+                Item::Refused(refusal) => {
+                    answers.push(Err(refusal));
+                    continue;
+                }
+                Item::Written { event, started } => (event, started),
+            };
+            let promised = u64::try_from(event.targets.len()).unwrap_or(u64::MAX);
+            self.promised = self.promised.saturating_sub(promised);
+            match receipts.next() {
+                Some(Receipt::Duplicate { first, targets, accepted_at, same }) => {
+                    self.call_off(&event, &started);
+                    out.push(Effect::Publish(Notice::Duplicate { first, same }));
+                    answers.push(if same {
+                        Ok(Admitted { event: first, accepted_at, targets, duplicate: true })
+                    } else {
+                        Err(Refusal::KeyReused(first))
+                    });
+                }
+                _ => {
+                    self.let_go(now, &event, &started);
+                    answers.push(Ok(Admitted {
+                        event: event.id,
+                        accepted_at: event.accepted_at,
+                        targets: event.targets.clone(),
+                        duplicate: false,
+                    }));
+                    out.push(Effect::Publish(Notice::Accepted { event }));
+                }
+            }
+        }
+        let reply = Reply::Submitted(answers);
+        out.push(Effect::Reply { caller: admission.caller, reply });
+    }
+
+    /// A safe event: started deliveries are ready, the others wait in their queues.
+    fn let_go(&mut self, now: Time, event: &Arc<Event>, started: &[EndpointNo]) {
+        let delayed = event.attributes.deliver_at.filter(|at| *at > event.accepted_at);
+        for no in event.targets.iter().copied() {
+            if started.binary_search(&no).is_ok() {
+                self.make_ready(DeliveryId::new(event.id, no));
+            } else {
+                let due = delayed.map_or(Due::fresh(event.id), |at| Due::timed(at, event.id));
+                let soon = due.at <= now;
+                let kept = soon.then(|| Arc::clone(event));
+                self.queue(no, due, Progress::default(), kept);
+            }
+        }
+    }
+
+    fn call_off(&mut self, event: &Event, started: &[EndpointNo]) {
+        for no in started {
+            self.land(DeliveryId::new(event.id, *no));
+        }
+    }
+}
+
+/// When a submission is to be delivered, if it says so.
+fn deliver_at(now: Time, submission: &Submission) -> Option<Time> {
+    submission.attributes.deliver_at.or_else(|| submission.delay.map(|delay| now + delay))
+}
+
+/// What identifies an idempotency key and the request that it came with.
+fn key_ref(submission: &Submission, key: &IdempotencyKey) -> KeyRef {
+    let hash = hash(&[submission.source.as_bytes(), key.as_str().as_bytes()]);
+    let attributes = &submission.attributes;
+    let text = |field: &Option<String>| field.clone().unwrap_or_default();
+    let at = attributes.deliver_at.map_or(0, Time::as_micros).to_be_bytes();
+    let delay = submission.delay.map_or(0, |delay| delay.as_millis()).to_be_bytes();
+    let endpoints = submission.endpoints.as_ref().map(|names| names.join("\n")).unwrap_or_default();
+    let fingerprint = self::hash(&[
+        submission.event_type.as_str().as_bytes(),
+        submission.content_type.as_bytes(),
+        &submission.body,
+        endpoints.as_bytes(),
+        text(&attributes.ordering_key).as_bytes(),
+        text(&attributes.tenant).as_bytes(),
+        &at,
+        &delay,
+    ]);
+    KeyRef { hash, fingerprint }
+}
+
+/// The first half of SHA-256 over the parts, each with its length before it, so that no two lists
+/// of parts run together into the same bytes.
+fn hash(parts: &[&[u8]]) -> [u8; 16] {
+    let mut context = digest::Context::new(&digest::SHA256);
+    for part in parts {
+        context.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        context.update(part);
+    }
+    let mut half = [0; 16];
+    for (to, from) in half.iter_mut().zip(context.finish().as_ref()) {
+        *to = *from;
+    }
+    half
+}

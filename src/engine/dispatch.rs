@@ -1,0 +1,253 @@
+//! Who is dialled next: lanes in turn, each within its window.
+
+use crate::engine::Draining;
+use crate::engine::Engine;
+use crate::engine::Pending;
+use crate::engine::flight::Flight;
+use crate::engine::flight::Phase;
+use crate::engine::lane::LOAD_ROWS;
+use crate::engine::lane::Row;
+use crate::engine::words::Dial;
+use crate::engine::words::Effect;
+use crate::engine::words::Notice;
+use crate::model::Class;
+use crate::model::DeliveryId;
+use crate::model::Due;
+use crate::model::EndpointNo;
+use crate::model::Receipt;
+use crate::model::Record;
+use crate::model::Time;
+
+/// Starts that one commit holds at most.
+const STARTS_MAX: usize = 128;
+
+/// Starts whose commit is being put together.
+#[derive(Default)]
+struct Starts {
+    records: Vec<Record>,
+    deliveries: Vec<DeliveryId>,
+}
+
+/// What one step for a lane came to.
+enum Served {
+    /// There may be another step.
+    Again,
+    /// Too many deliveries are in flight for another to start.
+    CrowdedOut,
+    /// Not before something happens to this lane.
+    Nothing,
+}
+
+impl Engine {
+    /// Serves the lanes in the ring until none can go on. Lanes that only lack a place in flight
+    /// keep their turn.
+    pub(crate) fn dispatch(&mut self, now: Time, out: &mut Vec<Effect>) {
+        let mut starts = Starts::default();
+        let mut crowded_out = Vec::new();
+        while self.flights.dialling < self.limits.attempts_max
+            && let Some(no) = self.ring.pop_front()
+        {
+            if let Some(lane) = self.lanes.get_mut(&no) {
+                lane.in_ring = false;
+            }
+            match self.serve(now, no, &mut starts, out) {
+                Served::Again => self.ring_in(no),
+                Served::CrowdedOut => crowded_out.push(no),
+                Served::Nothing => self.look_again(now, no),
+            }
+            self.load(no, out);
+            if starts.records.len() >= STARTS_MAX {
+                self.commit_starts(&mut starts, out);
+            }
+        }
+        crowded_out.into_iter().for_each(|no| self.ring_in(no));
+        self.commit_starts(&mut starts, out);
+    }
+
+    fn commit_starts(&mut self, starts: &mut Starts, out: &mut Vec<Effect>) {
+        if !starts.records.is_empty() {
+            let Starts { records, deliveries } = std::mem::take(starts);
+            self.commit(records, Pending::Starts(deliveries), out);
+        }
+    }
+
+    /// One step for one lane: dials what is ready, or takes the next from its queue.
+    fn serve(
+        &mut self,
+        now: Time,
+        no: EndpointNo,
+        starts: &mut Starts,
+        out: &mut Vec<Effect>,
+    ) -> Served {
+        let window = self.window(no);
+        let held = self.draining != Draining::No;
+        let Some(lane) = self.lanes.get_mut(&no) else { return Served::Nothing };
+        if held || !lane.endpoint.state.is_active() {
+            self.put_back_ready(now, no, out);
+            return Served::Nothing;
+        }
+        if lane.dialling < window
+            && let Some(delivery) = lane.ready.pop_front()
+        {
+            self.dial(delivery, out);
+            return Served::Again;
+        }
+        if lane.started >= 2 * window {
+            return Served::Nothing;
+        }
+        if self.flights.len() >= self.limits.flights_max {
+            return Served::CrowdedOut;
+        }
+        let Some((due, row)) = lane.take_due(now) else { return Served::Nothing };
+        self.start(now, no, due, row, starts);
+        Served::Again
+    }
+
+    fn start(&mut self, now: Time, no: EndpointNo, due: Due, row: Row, starts: &mut Starts) {
+        self.forget(&row);
+        self.count(no, due.class, -1);
+        let delivery = DeliveryId::new(due.event, no);
+        let since = match due.class {
+            Class::Fresh => due.event.time().min(now),
+            Class::Timed => due.at,
+        };
+        let flight = Flight {
+            phase: Phase::Starting,
+            progress: row.progress,
+            due: since,
+            event: row.event,
+            cancel: None,
+        };
+        self.take_off(delivery, flight);
+        starts.records.push(Record::Start { delivery, from: due });
+        starts.deliveries.push(delivery);
+    }
+
+    /// Starts are safe: they are ready.
+    pub(crate) fn started(
+        &mut self,
+        starts: Vec<DeliveryId>,
+        receipts: Vec<Receipt>,
+        out: &mut Vec<Effect>,
+    ) {
+        for (delivery, receipt) in starts.into_iter().zip(receipts) {
+            if receipt == Receipt::Applied {
+                self.make_ready(delivery);
+            } else {
+                // somebody moved it meanwhile; where it stands now, it will be found
+                self.land(delivery);
+                let doing = "start";
+                out.push(Effect::Publish(Notice::Disagreement { delivery, doing }));
+            }
+        }
+    }
+
+    fn dial(&mut self, delivery: DeliveryId, out: &mut Vec<Effect>) {
+        let Some(flight) = self.flights.get_mut(delivery) else { return };
+        debug_assert_eq!(flight.phase, Phase::Ready);
+        flight.phase = Phase::Dialling;
+        let dial = Dial {
+            delivery,
+            attempt: flight.progress.attempts.saturating_add(1),
+            event: flight.event.take(),
+            due: flight.due,
+        };
+        self.flights.dialling += 1;
+        if let Some(lane) = self.lanes.get_mut(&delivery.endpoint) {
+            lane.dialling += 1;
+        }
+        out.push(Effect::Dial(dial));
+    }
+
+    /// A delivery goes into flight.
+    pub(crate) fn take_off(&mut self, delivery: DeliveryId, flight: Flight) {
+        self.flights.insert(delivery, flight);
+        if let Some(lane) = self.lanes.get_mut(&delivery.endpoint) {
+            self.busy += usize::from(lane.started == 0);
+            lane.started += 1;
+        }
+    }
+
+    /// A flight ends without an attempt.
+    pub(crate) fn land(&mut self, delivery: DeliveryId) -> Option<Flight> {
+        let flight = self.flights.remove(delivery)?;
+        if flight.phase != Phase::Settling {
+            self.free_place(delivery);
+        }
+        self.ring_in(delivery.endpoint);
+        Some(flight)
+    }
+
+    /// Its place in the lane is free for another.
+    pub(crate) fn free_place(&mut self, delivery: DeliveryId) {
+        if let Some(lane) = self.lanes.get_mut(&delivery.endpoint) {
+            debug_assert!(lane.started > 0, "a place is freed once");
+            lane.started = lane.started.saturating_sub(1);
+            self.busy -= usize::from(lane.started == 0);
+        }
+        self.ring_in(delivery.endpoint);
+    }
+
+    /// A flight's start is safe.
+    pub(crate) fn make_ready(&mut self, delivery: DeliveryId) {
+        if let Some(flight) = self.flights.get_mut(delivery) {
+            flight.phase = Phase::Ready;
+        }
+        if let Some(lane) = self.lanes.get_mut(&delivery.endpoint) {
+            lane.ready.push_back(delivery);
+        }
+        self.ring_in(delivery.endpoint);
+    }
+
+    /// Whether a new event of this lane may go straight into flight: only if nothing waits that
+    /// would be overtaken.
+    pub(crate) fn has_room(&self, no: EndpointNo) -> bool {
+        let idle = self
+            .lanes
+            .get(&no)
+            .is_some_and(|lane| lane.endpoint.state.is_active() && lane.fresh.is_idle());
+        let started = self.lanes.get(&no).map_or(0, |lane| lane.started);
+        idle && self.draining == Draining::No
+            && started < 2 * self.window(no)
+            && self.flights.len() < self.limits.flights_max
+    }
+
+    /// Attempts that a lane may have under way: its own limit, and its share among the lanes
+    /// that are busy. Twice as many may be started, as many ready as dialling, so that the window
+    /// stays full while starts are written.
+    fn window(&self, no: EndpointNo) -> usize {
+        let own = self.lanes.get(&no).map_or(1, |lane| lane.endpoint.max_in_flight);
+        let own = usize::try_from(own).unwrap_or(usize::MAX);
+        own.min(self.limits.attempts_max / self.busy.max(1)).max(1)
+    }
+
+    /// Sets the lane's timer to when its next row is due.
+    fn look_again(&mut self, now: Time, no: EndpointNo) {
+        let Some(lane) = self.lanes.get_mut(&no) else { return };
+        let wanted = lane.next_due().filter(|due| *due > now && lane.endpoint.state.is_active());
+        if lane.timer == wanted {
+            return;
+        }
+        if let Some(before) = lane.timer.take() {
+            self.timers.remove(&(before, no));
+        }
+        if let Some(at) = wanted {
+            lane.timer = wanted;
+            self.timers.insert((at, no));
+        }
+    }
+
+    /// Asks for more rows where a shelf runs dry.
+    fn load(&mut self, no: EndpointNo, out: &mut Vec<Effect>) {
+        let limit = LOAD_ROWS.min(self.shelf_rows_max());
+        let Some(lane) = self.lanes.get_mut(&no) else { return };
+        if !lane.endpoint.state.is_active() {
+            return;
+        }
+        for class in [Class::Fresh, Class::Timed] {
+            if let Some(after) = lane.shelf(class).wants() {
+                out.push(Effect::Load { lane: no, class, after, limit });
+            }
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! A lane: the queue of one endpoint, of which only the head is in memory.
+//!
+//! What waits stands on disk, all of it. A [`Shelf`] holds the first rows of one queue, in order;
+//! it knows whether there may be more behind them, and asks for those before it runs dry. What
+//! arrives out of the shelf's reach is left on the disk until its turn comes. So memory does not
+//! grow with the backlog, and a row is never skipped: the shelf's invariant is that everything on
+//! disk up to its last row is in it, in flight, or just being taken away.
+
+use std::collections::BTreeMap;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::model::Class;
+use crate::model::DeliveryId;
+use crate::model::Due;
+use crate::model::Endpoint;
+use crate::model::Event;
+use crate::model::LaneCounts;
+use crate::model::Progress;
+use crate::model::Time;
+
+/// Rows that a shelf asks for at once.
+pub(crate) const LOAD_ROWS: usize = 128;
+/// Rows that a shelf holds at most.
+pub(crate) const SHELF_ROWS_MAX: usize = 2 * LOAD_ROWS;
+/// Rows that a shelf may hold even if memory is short.
+pub(crate) const SHELF_ROWS_MIN: usize = 4;
+/// A shelf with fewer rows asks for more.
+const SHELF_ROWS_LOW: usize = LOAD_ROWS / 4;
+
+/// A waiting delivery in memory.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    pub(crate) progress: Progress,
+    pub(crate) event: Option<Arc<Event>>,
+}
+
+/// What lies behind the rows in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Behind {
+    Nothing,
+    Something,
+    /// Being read. The first row that came in meanwhile, which the reading may have missed.
+    Reading {
+        missed: Option<Due>,
+    },
+}
+
+/// The head of one queue.
+#[derive(Debug)]
+pub(crate) struct Shelf {
+    rows: BTreeMap<Due, Row>,
+    behind: Behind,
+}
+
+impl Shelf {
+    /// A shelf whose rows are all on disk, if there are any.
+    pub(crate) fn of_disk(rows_on_disk: u64) -> Shelf {
+        let behind = if rows_on_disk == 0 { Behind::Nothing } else { Behind::Something };
+        Shelf { rows: BTreeMap::new(), behind }
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        self.rows.is_empty() && self.behind == Behind::Nothing
+    }
+
+    /// When the first row is due, if it is known.
+    pub(crate) fn first(&self) -> Option<Due> {
+        self.rows.first_key_value().map(|(due, _)| *due)
+    }
+
+    /// A row that was just written. Returns what fell out of memory for it.
+    pub(crate) fn push(&mut self, due: Due, row: Row, rows_max: usize) -> Option<Row> {
+        let within = self.rows.last_key_value().is_some_and(|(last, _)| due < *last);
+        if !within && (self.behind != Behind::Nothing || self.rows.len() >= rows_max) {
+            self.leave_on_disk(due);
+            return Some(row);
+        }
+        self.rows.insert(due, row);
+        if self.rows.len() <= rows_max {
+            return None;
+        }
+        let (last, row) = self.rows.pop_last()?;
+        self.leave_on_disk(last);
+        Some(row)
+    }
+
+    fn leave_on_disk(&mut self, due: Due) {
+        self.behind = match self.behind {
+            Behind::Reading { missed } => {
+                Behind::Reading { missed: Some(missed.map_or(due, |missed| missed.min(due))) }
+            }
+            _ => Behind::Something,
+        };
+    }
+
+    /// Takes the first row.
+    pub(crate) fn pop(&mut self) -> Option<(Due, Row)> {
+        self.rows.pop_first()
+    }
+
+    /// Takes a row away that somebody moved.
+    pub(crate) fn remove(&mut self, due: Due) -> Option<Row> {
+        self.rows.remove(&due)
+    }
+
+    /// Where to go on reading, if it is time to: the outer `Option` says whether.
+    pub(crate) fn wants(&mut self) -> Option<Option<Due>> {
+        if self.behind != Behind::Something || self.rows.len() > SHELF_ROWS_LOW {
+            return None;
+        }
+        self.behind = Behind::Reading { missed: None };
+        Some(self.rows.last_key_value().map(|(due, _)| *due))
+    }
+
+    /// What was read, in order, and whether the queue ends with it. Returns how many are new.
+    pub(crate) fn read(
+        &mut self,
+        rows: impl Iterator<Item = (Due, Progress)>,
+        end: bool,
+        rows_max: usize,
+    ) -> usize {
+        let before = self.rows.len();
+        let mut cut = false;
+        for (due, progress) in rows {
+            if self.rows.len() >= rows_max {
+                cut = true;
+                break;
+            }
+            self.rows.entry(due).or_insert(Row { progress, event: None });
+        }
+        let missed = match self.behind {
+            Behind::Reading { missed } => missed,
+            _ => None,
+        };
+        if let Some(missed) = missed {
+            // what stands after a row that the reading may have missed is read again with it
+            self.rows.split_off(&missed);
+        }
+        let complete = end && missed.is_none() && !cut;
+        self.behind = if complete { Behind::Nothing } else { Behind::Something };
+        self.rows.len().saturating_sub(before)
+    }
+}
+
+/// The queue of one endpoint and what is under way from it.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) fresh: Shelf,
+    pub(crate) timed: Shelf,
+    /// Taken from the queue and safe as such; to be dialled as soon as the window allows.
+    pub(crate) ready: VecDeque<DeliveryId>,
+    /// Taken from the queue and not yet dialled to the end: being written, ready or dialling.
+    pub(crate) started: usize,
+    /// Attempts under way.
+    pub(crate) dialling: usize,
+    /// Whose turn it is when both queues have something due.
+    pub(crate) turn: Class,
+    /// Whether it stands in the ring of lanes that may have something to do.
+    pub(crate) in_ring: bool,
+    /// When it is to be looked at again.
+    pub(crate) timer: Option<Time>,
+    /// What stands on disk.
+    pub(crate) counts: LaneCounts,
+    /// Its endpoint is being removed: what is still under way is not tried again.
+    pub(crate) removed: bool,
+}
+
+impl Lane {
+    pub(crate) fn new(endpoint: Endpoint, counts: LaneCounts) -> Lane {
+        Lane {
+            endpoint,
+            fresh: Shelf::of_disk(counts.fresh),
+            timed: Shelf::of_disk(counts.timed),
+            ready: VecDeque::new(),
+            started: 0,
+            dialling: 0,
+            turn: Class::Fresh,
+            in_ring: false,
+            timer: None,
+            counts,
+            removed: false,
+        }
+    }
+
+    pub(crate) fn shelf(&mut self, class: Class) -> &mut Shelf {
+        match class {
+            Class::Fresh => &mut self.fresh,
+            Class::Timed => &mut self.timed,
+        }
+    }
+
+    pub(crate) fn count(&mut self, class: Class) -> &mut u64 {
+        match class {
+            Class::Fresh => &mut self.counts.fresh,
+            Class::Timed => &mut self.counts.timed,
+        }
+    }
+
+    /// Takes what is due next: the two queues in turn, so that neither a backlog of new events
+    /// nor one of retries keeps the other waiting.
+    pub(crate) fn take_due(&mut self, now: Time) -> Option<(Due, Row)> {
+        let fresh = self.fresh.first().is_some();
+        let timed = self.timed.first().is_some_and(|due| due.at <= now);
+        let class = match (fresh, timed) {
+            (false, false) => return None,
+            (true, false) => Class::Fresh,
+            (false, true) => Class::Timed,
+            (true, true) => self.turn,
+        };
+        self.turn = match class {
+            Class::Fresh => Class::Timed,
+            Class::Timed => Class::Fresh,
+        };
+        self.shelf(class).pop()
+    }
+
+    /// When the next row becomes due, as far as is known.
+    pub(crate) fn next_due(&self) -> Option<Time> {
+        self.timed.first().map(|due| due.at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::EventId;
+
+    fn due(n: u64) -> Due {
+        Due::timed(Time::from_secs(n), EventId::MIN)
+    }
+
+    fn row() -> Row {
+        Row { progress: Progress::default(), event: None }
+    }
+
+    fn read(shelf: &mut Shelf, rows: &[u64], end: bool) -> usize {
+        let rows = rows.iter().map(|n| (due(*n), Progress::default()));
+        shelf.read(rows, end, SHELF_ROWS_MAX)
+    }
+
+    #[test]
+    fn a_short_queue_lives_in_memory() {
+        let mut shelf = Shelf::of_disk(0);
+        assert!(shelf.push(due(2), row(), 4).is_none());
+        assert!(shelf.push(due(1), row(), 4).is_none());
+        assert_eq!(shelf.wants(), None, "nothing behind");
+        assert_eq!(shelf.pop().map(|(due, _)| due), Some(due(1)));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_read_later() {
+        let mut shelf = Shelf::of_disk(0);
+        for n in 1..=3 {
+            shelf.push(due(n), row(), 2);
+        }
+        assert_eq!(shelf.rows.len(), 2);
+        assert_eq!(shelf.wants(), Some(Some(due(2))), "goes on after the last in memory");
+        assert_eq!(shelf.wants(), None, "one reading at a time");
+        assert_eq!(read(&mut shelf, &[3], true), 1);
+        assert_eq!(shelf.rows.len(), 3);
+    }
+
+    #[test]
+    fn an_earlier_row_displaces_the_last() {
+        let mut shelf = Shelf::of_disk(0);
+        shelf.push(due(5), row(), 2);
+        shelf.push(due(6), row(), 2);
+        assert!(shelf.push(due(4), row(), 2).is_some());
+        assert_eq!(shelf.pop().map(|(due, _)| due), Some(due(4)));
+        assert_eq!(shelf.pop().map(|(due, _)| due), Some(due(5)));
+        assert_eq!(shelf.wants(), Some(None), "the displaced one is on disk");
+    }
+
+    #[test]
+    fn what_arrives_during_a_reading_is_read_again() {
+        let mut shelf = Shelf::of_disk(1);
+        assert_eq!(shelf.wants(), Some(None));
+        shelf.push(due(9), row(), 4);
+        read(&mut shelf, &[1], true);
+        assert_eq!(shelf.wants(), Some(Some(due(1))), "9 may have been missed");
+        read(&mut shelf, &[9], true);
+        assert_eq!(shelf.wants(), None);
+        assert_eq!(shelf.rows.len(), 2);
+    }
+
+    #[test]
+    fn an_earlier_row_that_a_reading_missed_is_not_skipped() {
+        let mut shelf = Shelf::of_disk(1);
+        assert_eq!(shelf.wants(), Some(None));
+        shelf.push(due(3), row(), 4);
+        read(&mut shelf, &[1, 5], true);
+        assert_eq!(shelf.wants(), Some(Some(due(1))), "5 is read again, after 3");
+        read(&mut shelf, &[3, 5], true);
+        let order: Vec<_> = std::iter::from_fn(|| shelf.pop()).map(|(due, _)| due).collect();
+        assert_eq!(order, [due(1), due(3), due(5)]);
+    }
+}

@@ -1,0 +1,64 @@
+//! The first thing after a start: what was under way when the process ended is written down as
+//! interrupted, before any of it is dialled again. So a delivery that kills the process is counted
+//! and, in the end, put aside.
+
+use crate::engine::Engine;
+use crate::engine::flight::Flight;
+use crate::engine::flight::Phase;
+use crate::engine::settle::Settlement;
+use crate::engine::words::Effect;
+use crate::engine::words::Notice;
+use crate::model::Attempt;
+use crate::model::DeadReason;
+use crate::model::DeliveryId;
+use crate::model::Next;
+use crate::model::Outcome;
+use crate::model::Progress;
+use crate::model::Step;
+use crate::model::StepKind;
+use crate::model::Time;
+use crate::policy::backoff;
+
+/// Steps that one commit of recovery holds at most.
+const STEPS_MAX: usize = 128;
+
+impl Engine {
+    /// Remembers what was found in flight, until the first [`Engine::wake`].
+    pub(crate) fn found_in_flight(&mut self, found: &[(DeliveryId, Progress)]) {
+        self.flights.interrupted = found.to_vec();
+        for (delivery, progress) in found {
+            let flight = Flight {
+                phase: Phase::Settling,
+                progress: *progress,
+                due: delivery.event.time(),
+                event: None,
+                cancel: None,
+            };
+            self.flights.insert(*delivery, flight);
+        }
+    }
+
+    /// Writes down what was found in flight.
+    pub(crate) fn settle_interrupted(&mut self, now: Time, out: &mut Vec<Effect>) {
+        if self.flights.interrupted.is_empty() {
+            return;
+        }
+        let found = std::mem::take(&mut self.flights.interrupted);
+        out.push(Effect::Publish(Notice::Interrupted { count: found.len() }));
+        for some in found.chunks(STEPS_MAX) {
+            let steps = some
+                .iter()
+                .map(|(delivery, before)| {
+                    let next = if self.lanes.contains_key(&delivery.endpoint) {
+                        backoff::after_interruption(*before, now)
+                    } else {
+                        Next::Dead { reason: DeadReason::EndpointRemoved }
+                    };
+                    let kind = StepKind::Attempt(Attempt::without_response(Outcome::Interrupted));
+                    Settlement::new(*delivery, Step { at: now, kind, next }, *before)
+                })
+                .collect();
+            self.settle(steps, out);
+        }
+    }
+}

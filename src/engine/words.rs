@@ -1,0 +1,325 @@
+//! What goes into the engine and what comes out of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::Attempt;
+use crate::model::Class;
+use crate::model::DeliveryId;
+use crate::model::DeliveryState;
+use crate::model::Due;
+use crate::model::Endpoint;
+use crate::model::EndpointEntry;
+use crate::model::EndpointNo;
+use crate::model::EndpointState;
+use crate::model::Event;
+use crate::model::EventId;
+use crate::model::LaneCounts;
+use crate::model::Next;
+use crate::model::Progress;
+use crate::model::Receipt;
+use crate::model::Record;
+use crate::model::Submission;
+use crate::model::Time;
+
+/// Names a caller that waits for a [`Reply`]; given by the hub.
+pub type Caller = u64;
+/// Names a commit until its receipts come back; given by the engine.
+pub type Ticket = u64;
+
+/// What the engine is told.
+#[derive(Debug)]
+pub enum Input {
+    /// Somebody hands in events.
+    Submit {
+        /// Who waits for the answer.
+        caller: Caller,
+        /// In order.
+        submissions: Vec<Submission>,
+        /// What happens when some of them are refused.
+        mode: SubmitMode,
+    },
+    /// A commit is safe.
+    Committed {
+        /// Which.
+        ticket: Ticket,
+        /// One for each of its records.
+        receipts: Vec<Receipt>,
+    },
+    /// What [`Effect::Load`] asked for.
+    Loaded {
+        /// Whose.
+        lane: EndpointNo,
+        /// Which queue.
+        class: Class,
+        /// In order.
+        rows: Vec<(Due, Progress)>,
+        /// Whether the queue ends with them.
+        end: bool,
+    },
+    /// An attempt that [`Effect::Dial`] asked for has ended.
+    Finished {
+        /// Which.
+        delivery: DeliveryId,
+        /// What came of it.
+        attempt: Box<Attempt>,
+        /// When it began.
+        began: Time,
+    },
+    /// A person wants something.
+    Command {
+        /// Who waits for the answer.
+        caller: Caller,
+        /// Who it is, for the log.
+        actor: String,
+        /// What.
+        command: Command,
+    },
+    /// The disk is low, or no longer.
+    DiskLow(bool),
+}
+
+/// What happens when some of several submissions are refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SubmitMode {
+    /// All or none is admitted.
+    Whole,
+    /// Those that can be are admitted.
+    Partial,
+}
+
+/// What a person can want.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Send this delivery again, now.
+    Retry(Vec<DeliveryId>),
+    /// End this delivery.
+    Cancel(DeliveryId),
+    /// Hold an endpoint's deliveries back.
+    Pause {
+        /// Whose.
+        endpoint: EndpointNo,
+        /// Why.
+        reason: String,
+    },
+    /// Let a paused endpoint's deliveries go.
+    Resume(EndpointNo),
+    /// Let a disabled endpoint's deliveries go.
+    Enable(EndpointNo),
+    /// These are the endpoints from now on; deliveries of others are held.
+    Configure {
+        /// All of them.
+        endpoints: Vec<Endpoint>,
+        /// Entries to write first.
+        entries: Vec<EndpointEntry>,
+    },
+    /// End all waiting deliveries of an endpoint, then write this entry, which removes it.
+    Remove(Box<EndpointEntry>),
+    /// Admit nothing more, let running attempts end.
+    Drain,
+    /// Undo a drain.
+    Undrain,
+}
+
+/// What the engine wants done.
+#[derive(Debug)]
+pub enum Effect {
+    /// Make these records safe, then tell.
+    Commit {
+        /// Its name.
+        ticket: Ticket,
+        /// In order.
+        records: Vec<Record>,
+    },
+    /// Answer a caller.
+    Reply {
+        /// Whom.
+        caller: Caller,
+        /// What.
+        reply: Reply,
+    },
+    /// Read the next rows of a lane's queue.
+    Load {
+        /// Whose.
+        lane: EndpointNo,
+        /// Which queue.
+        class: Class,
+        /// The rows after this one; `None` from the beginning.
+        after: Option<Due>,
+        /// At most so many.
+        limit: usize,
+    },
+    /// Make an attempt.
+    Dial(Dial),
+    /// End an attempt that is under way.
+    Abort(DeliveryId),
+    /// For logs and metrics.
+    Publish(Notice),
+    /// Nothing is under way any more, after [`Command::Drain`].
+    Drained,
+}
+
+/// An attempt to be made.
+#[derive(Debug)]
+pub struct Dial {
+    /// Which.
+    pub delivery: DeliveryId,
+    /// Its number, from 1.
+    pub attempt: u16,
+    /// The event, if it still is in memory.
+    pub event: Option<Arc<Event>>,
+    /// When it was due.
+    pub due: Time,
+}
+
+/// The answer to a caller.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    /// To a submission: one answer for each event, in order.
+    Submitted(Vec<Result<Admitted, Refusal>>),
+    /// To [`Command::Retry`]: for each, what became of it.
+    Retried(Vec<Result<(), DeliveryState>>),
+    /// To [`Command::Cancel`].
+    Cancelled(Result<(), DeliveryState>),
+    /// Done.
+    Done,
+    /// There is no such endpoint.
+    NoSuchEndpoint,
+    /// The endpoint is in another state than the command needs.
+    WrongState(EndpointState),
+}
+
+/// An event that is safe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admitted {
+    /// Which; of a duplicate, the first one.
+    pub event: EventId,
+    /// When it was admitted.
+    pub accepted_at: Time,
+    /// Where it goes.
+    pub targets: Vec<EndpointNo>,
+    /// Whether its idempotency key was known.
+    pub duplicate: bool,
+}
+
+/// Why a submission is not admitted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// As many deliveries are pending as may be.
+    QueueFull,
+    /// The disk is nearly full.
+    DiskLow,
+    /// The daemon is about to stop.
+    Draining,
+    /// No endpoint takes events of this type, and `ingest.unmatched` is `reject`.
+    NoEndpointMatches,
+    /// There is no endpoint of this name.
+    UnknownEndpoint(String),
+    /// It is to be delivered later than `ingest.max_delay` allows.
+    TooFarAhead,
+    /// It goes to more endpoints than one event may.
+    TooManyTargets,
+    /// The idempotency key belongs to another request.
+    KeyReused(EventId),
+    /// Another event of the same request was refused, so this one was not admitted either.
+    WithOthers,
+}
+
+/// What happened, for logs and metrics.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Notice {
+    /// An event is safe.
+    Accepted {
+        /// Which.
+        event: Arc<Event>,
+    },
+    /// A submission repeated an earlier one.
+    Duplicate {
+        /// The first one.
+        first: EventId,
+        /// Whether it was the same request.
+        same: bool,
+    },
+    /// An attempt is safe in the log.
+    AttemptFinished {
+        /// Which delivery.
+        delivery: DeliveryId,
+        /// Its number.
+        number: u16,
+        /// What came of it.
+        attempt: Box<Attempt>,
+        /// What follows.
+        next: Next,
+    },
+    /// The process died during the attempts of these last time; they are tried again.
+    Interrupted {
+        /// How many.
+        count: usize,
+    },
+    /// An endpoint was disabled by its own answer.
+    EndpointDisabled {
+        /// Which.
+        endpoint: EndpointNo,
+        /// The status it answered with.
+        status: u16,
+    },
+    /// A record did not fit what the store holds; it was not applied.
+    Disagreement {
+        /// Which delivery.
+        delivery: DeliveryId,
+        /// What was meant to be done.
+        doing: &'static str,
+    },
+}
+
+/// What the engine knows when it starts: what the store recovered.
+#[derive(Clone, Debug, Default)]
+pub struct Recovered {
+    /// Deliveries that were under way when the process ended.
+    pub in_flight: Vec<(DeliveryId, Progress)>,
+    /// What stands in each lane.
+    pub lanes: Vec<(EndpointNo, LaneCounts)>,
+    /// All endpoints that the store knows.
+    pub entries: Vec<EndpointEntry>,
+    /// The last event admitted.
+    pub last_event: Option<EventId>,
+}
+
+/// Bounds on everything.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Deliveries not yet ended, on disk and off: `ingest.max_pending`.
+    pub pending_max: u64,
+    /// Attempts at once: `delivery.max_in_flight`.
+    pub attempts_max: usize,
+    /// Deliveries on their way from a queue to the end of their attempt.
+    pub flights_max: usize,
+    /// Waiting deliveries held in memory, over all lanes.
+    pub rows_max: usize,
+    /// Payload bytes of waiting deliveries held in memory.
+    pub body_bytes_max: usize,
+    /// Endpoints that one event may go to.
+    pub targets_max: usize,
+    /// The furthest `deliver_at`.
+    pub delay_max: Duration,
+    /// How long an idempotency key is remembered.
+    pub idempotency_window: Duration,
+    /// Whether an event that no endpoint takes is refused.
+    pub refuse_unmatched: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            pending_max: 20_000_000,
+            attempts_max: 256,
+            flights_max: 1_024,
+            rows_max: 20_000,
+            body_bytes_max: 16 << 20,
+            targets_max: 1_000,
+            delay_max: Duration::from_secs(30 * 86_400),
+            idempotency_window: Duration::from_secs(7 * 86_400),
+            refuse_unmatched: false,
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Answers: JSON or a problem, always with the request's id.
+
+use bytes::Bytes;
+use http::HeaderValue;
+use http::Response;
+use http::StatusCode;
+use http::header;
+use http_body_util::Full;
+use serde::Serialize;
+
+use crate::engine::Refusal;
+use crate::model::EventId;
+use crate::model::problem::Code;
+use crate::model::problem::PROBLEM_CONTENT_TYPE;
+use crate::model::view::Problem;
+
+/// A whole answer.
+pub type Answer = Response<Full<Bytes>>;
+
+/// An answer with a JSON body.
+pub fn json(status: StatusCode, body: &impl Serialize) -> Answer {
+    with_body(status, "application/json", body)
+}
+
+/// The answer that a problem is.
+pub fn problem(problem: &Problem) -> Answer {
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut answer = with_body(status, PROBLEM_CONTENT_TYPE, problem);
+    if let Some(after) = problem.known_code().and_then(Code::retry_after) {
+        answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs()));
+    }
+    answer
+}
+
+fn with_body(status: StatusCode, content_type: &'static str, body: &impl Serialize) -> Answer {
+    // our own views have string keys only, and nothing in them can fail to be written
+    let bytes = serde_json::to_vec(body).unwrap_or_default();
+    let mut answer = Response::new(Full::new(Bytes::from(bytes)));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    answer
+}
+
+/// Says which event the answer is about.
+pub fn located(mut answer: Answer, event: EventId) -> Answer {
+    if let Ok(value) = HeaderValue::try_from(format!("/v1/events/{event}")) {
+        answer.headers_mut().insert(header::LOCATION, value);
+    }
+    answer
+}
+
+/// The problem that a refusal is.
+pub fn refused(refusal: &Refusal) -> Problem {
+    match refusal {
+        Refusal::QueueFull => Problem::new(
+            Code::QueueFull,
+            "as many deliveries are pending as ingest.max_pending allows; try again later",
+        ),
+        Refusal::DiskLow => Problem::new(
+            Code::DiskLow,
+            "the store's disk has less free space than storage.min_free_disk; deliveries go on",
+        ),
+        Refusal::Draining => {
+            Problem::new(Code::Draining, "the daemon is about to stop; try again shortly")
+        }
+        Refusal::NoEndpointMatches => Problem::new(
+            Code::NoEndpointMatches,
+            "no endpoint takes events of this type, and ingest.unmatched is \"reject\"",
+        ),
+        Refusal::UnknownEndpoint(name) => {
+            Problem::new(Code::Validation, format!("there is no endpoint named {name:?}"))
+        }
+        Refusal::TooFarAhead => {
+            Problem::new(Code::Validation, "deliver_at is later than ingest.max_delay allows")
+        }
+        Refusal::TooManyTargets => {
+            Problem::new(Code::Validation, "the event would go to more endpoints than one may")
+        }
+        Refusal::KeyReused(first) => Problem::new(
+            Code::IdempotencyKeyReused,
+            format!("this idempotency key belongs to {first}, which is not the same request"),
+        )
+        .of_event(*first),
+        Refusal::WithOthers => {
+            Problem::new(Code::Validation, "not admitted, because another event was refused")
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Reading a request's body within its limits.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header;
+use http_body_util::BodyExt;
+use http_body_util::LengthLimitError;
+use http_body_util::Limited;
+use hyper::body::Body;
+
+use crate::model::problem::Code;
+use crate::model::view::Problem;
+
+/// The body, if it is no longer than `bytes_max` and arrives in time. What says at the start that
+/// it is longer is refused before a byte of it is read.
+pub(super) async fn read<B>(
+    headers: &HeaderMap,
+    body: B,
+    bytes_max: usize,
+    timeout: Duration,
+) -> Result<Bytes, Problem>
+where
+    B: Body<Data = Bytes> + Send,
+    B::Error: std::error::Error + Send + Sync + 'static,
+{
+    if headers.get(header::CONTENT_ENCODING).is_some_and(|value| value != "identity") {
+        let detail = "send the payload as it is, without Content-Encoding";
+        return Err(Problem::new(Code::UnsupportedMediaType, detail));
+    }
+    let too_large = || {
+        let detail = format!("the body is longer than the {bytes_max} bytes allowed here");
+        Problem::new(Code::PayloadTooLarge, detail)
+    };
+    let announced = body.size_hint().exact();
+    if announced.is_some_and(|bytes| bytes > u64::try_from(bytes_max).unwrap_or(u64::MAX)) {
+        return Err(too_large());
+    }
+    match tokio::time::timeout(timeout, Limited::new(body, bytes_max).collect()).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(_)) => Err(Problem::new(Code::MalformedRequest, "the body ended before its end")),
+        Err(_) => Err(Problem::new(Code::RequestTimeout, "the body took too long to arrive")),
+    }
+}

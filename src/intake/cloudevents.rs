@@ -1,0 +1,288 @@
+//! CloudEvents 1.0 over HTTP: structured, binary and batched (HTTP protocol binding, section 3).
+//!
+//! `data` becomes the payload and `datacontenttype` its content type; `type` the event's type,
+//! `time` its own time. The other attributes are kept as they are. `source` and `id` name the
+//! event, so together they are its idempotency key where the request brings none.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::HeaderMap;
+use http::HeaderValue;
+use ring::digest;
+use serde_json::Map;
+use serde_json::Value;
+
+use crate::intake::attributes;
+use crate::intake::attributes::FromHeaders;
+use crate::intake::batch::Item;
+use crate::intake::raw;
+use crate::model::IdempotencyKey;
+use crate::model::Submission;
+use crate::model::problem::Code;
+use crate::model::view::Fault;
+use crate::model::view::Problem;
+
+/// How a request carries CloudEvents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    Structured,
+    Binary,
+    Batch,
+}
+
+/// Which it is, if any: by the content type, the batch's first, since it begins like the other.
+pub(super) fn mode(headers: &HeaderMap) -> Option<Mode> {
+    let content_type = raw::content_type(headers).to_ascii_lowercase();
+    if content_type.starts_with("application/cloudevents-batch") {
+        Some(Mode::Batch)
+    } else if content_type.starts_with("application/cloudevents") {
+        Some(Mode::Structured)
+    } else {
+        headers.contains_key("ce-specversion").then_some(Mode::Binary)
+    }
+}
+
+/// The event of a structured request.
+pub(super) fn structured(headers: &HeaderMap, body: &[u8], source: &Arc<str>) -> Item {
+    let fault = |error: serde_json::Error| vec![Fault::new("", "malformed", error.to_string())];
+    let event: Map<String, Value> = serde_json::from_slice(body).map_err(fault)?;
+    of_json(event, FromHeaders::read(headers), source)
+}
+
+/// The events of a batch.
+pub(super) fn batch(
+    headers: &HeaderMap,
+    body: &[u8],
+    source: &Arc<str>,
+    items_max: usize,
+) -> Result<Vec<Item>, Problem> {
+    let events: Vec<Map<String, Value>> = serde_json::from_slice(body)
+        .map_err(|error| Problem::new(Code::MalformedJson, error.to_string()))?;
+    if events.is_empty() || events.len() > items_max {
+        let detail = format!("the batch has {} events, 1 to {items_max} are allowed", events.len());
+        return Err(Problem::new(Code::PayloadTooLarge, detail));
+    }
+    let mut shared = headers.clone();
+    // one key cannot stand for many events: theirs are their own ids
+    shared.remove("idempotency-key");
+    Ok(events.into_iter().map(|e| of_json(e, FromHeaders::read(&shared), source)).collect())
+}
+
+/// The event of a binary request: attributes in `ce-` headers, the body untouched.
+pub(super) fn binary(headers: &HeaderMap, body: Bytes, source: &Arc<str>) -> Item {
+    let mut event = Map::new();
+    let mut faults = Vec::new();
+    for (name, value) in headers {
+        let Some(name) = name.as_str().strip_prefix("ce-") else { continue };
+        match decode(value) {
+            Some(text) => {
+                event.insert(name.to_owned(), Value::String(text));
+            }
+            None => faults.push(Fault::new(format!("ce-{name}"), "header", "is not valid UTF-8")),
+        }
+    }
+    if event.remove("datacontenttype").is_some() {
+        let detail = "in binary mode Content-Type says it";
+        faults.push(Fault::new("ce-datacontenttype", "conflict", detail));
+    }
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    let content_type = raw::content_type(headers);
+    build(event, FromHeaders::read(headers), (body, content_type), source)
+}
+
+fn of_json(mut event: Map<String, Value>, said: FromHeaders, source: &Arc<str>) -> Item {
+    let content_type = match event.remove("datacontenttype") {
+        Some(Value::String(text)) => text,
+        Some(Value::Null) | None => "application/json".to_owned(),
+        Some(_) => return Err(vec![Fault::new("/datacontenttype", "type", "must be a string")]),
+    };
+    let body = match (event.remove("data"), event.remove("data_base64")) {
+        (Some(_), Some(_)) => {
+            let detail = "data and data_base64 exclude each other";
+            return Err(vec![Fault::new("/data", "conflict", detail)]);
+        }
+        (None, Some(Value::String(base64))) => STANDARD
+            .decode(base64)
+            .map_err(|e| vec![Fault::new("/data_base64", "base64", e.to_string())])?,
+        (None, Some(_)) => {
+            return Err(vec![Fault::new("/data_base64", "type", "must be a string")]);
+        }
+        (Some(Value::String(text)), None) if !is_json(&content_type) => text.into_bytes(),
+        (Some(data), None) => data.to_string().into_bytes(),
+        (None, None) => Vec::new(),
+    };
+    build(event, said, (body.into(), content_type.into()), source)
+}
+
+fn is_json(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence.ends_with("/json") || essence.ends_with("+json")
+}
+
+fn build(
+    event: Map<String, Value>,
+    said: FromHeaders,
+    (body, content_type): (Bytes, Arc<str>),
+    source: &Arc<str>,
+) -> Item {
+    let FromHeaders { mut attributes, delay, endpoints, key, mut faults } = said;
+    let mut texts = Vec::new();
+    for (name, value) in event {
+        match value {
+            Value::Null => {}
+            Value::String(text) => texts.push((name, text)),
+            Value::Bool(_) | Value::Number(_) => texts.push((name, value.to_string())),
+            Value::Array(_) | Value::Object(_) => {
+                faults.push(Fault::new(format!("/{name}"), "type", "must be a simple value"));
+            }
+        }
+    }
+    let mut take = |name: &str| {
+        let at = texts.iter().position(|(key, _)| key == name)?;
+        Some(texts.remove(at).1).filter(|text| !text.is_empty())
+    };
+    if take("specversion").as_deref() != Some("1.0") {
+        faults.push(Fault::new("/specversion", "version", "must be 1.0"));
+    }
+    let event_type = take("type").unwrap_or_default().parse();
+    let event_type = event_type
+        .map_err(|error: crate::model::event::TypeError| {
+            faults.push(Fault::new("/type", "type", error.to_string()));
+        })
+        .ok();
+    if let Some(time) = take("time") {
+        match time.parse() {
+            Ok(time) => attributes.occurred_at = Some(time),
+            Err(error) => {
+                let error: crate::model::time::TimeError = error;
+                faults.push(Fault::new("/time", "time", error.to_string()));
+            }
+        }
+    }
+    let of = |name: &str| texts.iter().find(|(key, _)| key == name).map(|(_, text)| text.as_str());
+    let named =
+        of("id").zip(of("source")).filter(|(id, source)| !(id.is_empty() || source.is_empty()));
+    let Some((id, origin)) = named else {
+        faults.push(Fault::new("/id", "missing", "id and source must be present"));
+        return Err(faults);
+    };
+    let key = key.or_else(|| own_key(origin, id));
+    attributes.cloudevents = texts;
+    faults.extend(attributes::check_times(attributes.deliver_at, delay));
+    let (Some(event_type), true) = (event_type, faults.is_empty()) else { return Err(faults) };
+    Ok(Submission {
+        source: Arc::clone(source),
+        event_type,
+        content_type,
+        body,
+        attributes: Box::new(attributes),
+        delay,
+        endpoints,
+        idempotency_key: key,
+    })
+}
+
+/// The key that source and id are: `ce-` and a hash, since either may be longer than a key.
+fn own_key(origin: &str, id: &str) -> Option<IdempotencyKey> {
+    let digest = digest::digest(&digest::SHA256, format!("{origin}\n{id}").as_bytes());
+    let hex: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("ce-{hex}").parse().ok()
+}
+
+/// The text of a `ce-` header: a double-quoted string is undone, then one round of
+/// percent-decoding (HTTP protocol binding, section 3.1.3.2).
+fn decode(value: &HeaderValue) -> Option<String> {
+    let text = value.to_str().ok()?;
+    let unquoted = match text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        Some(inner) => inner.replace("\\\"", "\"").replace("\\\\", "\\"),
+        None => text.to_owned(),
+    };
+    let mut bytes = Vec::with_capacity(unquoted.len());
+    let mut rest = unquoted.as_bytes();
+    while let Some((first, others)) = rest.split_first() {
+        let hex = (*first == b'%').then(|| others.get(..2)).flatten();
+        let decoded = hex
+            .and_then(|hex| std::str::from_utf8(hex).ok())
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        match decoded {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = others.get(2..).unwrap_or_default();
+            }
+            None => {
+                bytes.push(*first);
+                rest = others;
+            }
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(k, v)| (k.parse().unwrap(), HeaderValue::from_static(v))).collect()
+    }
+
+    const JSON: &str = r#"{"specversion":"1.0","id":"A-1","source":"/shop","type":"order.created",
+        "time":"2026-11-21T10:15:02Z","subject":"42","data":{"n": 1}}"#;
+
+    #[test]
+    fn structured_and_binary_are_the_same_event() {
+        let json = structured(&HeaderMap::new(), JSON.as_bytes(), &"uid:1".into()).unwrap();
+        let headers = headers(&[
+            ("content-type", "application/json"),
+            ("ce-specversion", "1.0"),
+            ("ce-id", "A-1"),
+            ("ce-source", "/shop"),
+            ("ce-subject", "42"),
+            ("ce-type", "order.created"),
+            ("ce-time", "2026-11-21T10:15:02Z"),
+        ]);
+        assert_eq!(mode(&headers), Some(Mode::Binary));
+        let mut plain =
+            binary(&headers, Bytes::from_static(b"{\"n\":1}"), &"uid:1".into()).unwrap();
+        plain.attributes.cloudevents.sort();
+        assert_eq!(json, plain);
+        assert!(json.idempotency_key.is_some());
+    }
+
+    #[test]
+    fn text_and_binary_data_keep_their_form() {
+        let text = r#"{"specversion":"1.0","id":"1","source":"s","type":"t",
+            "datacontenttype":"text/xml","data":"<a/>"}"#;
+        let event = structured(&HeaderMap::new(), text.as_bytes(), &"uid:1".into()).unwrap();
+        assert_eq!(&event.body[..], b"<a/>");
+        let binary = r#"{"specversion":"1.0","id":"1","source":"s","type":"t",
+            "datacontenttype":"application/pdf","data_base64":"AP8="}"#;
+        let event = structured(&HeaderMap::new(), binary.as_bytes(), &"uid:1".into()).unwrap();
+        assert_eq!(&event.body[..], [0, 255]);
+    }
+
+    #[test]
+    fn what_a_cloudevent_must_have_is_asked_for() {
+        let of = |text: &str| structured(&HeaderMap::new(), text.as_bytes(), &"uid:1".into());
+        let places = |item: Item| -> Vec<_> {
+            item.unwrap_err().into_iter().map(|fault| fault.pointer).collect()
+        };
+        assert_eq!(places(of("{}")), ["/specversion", "/type", "/id"]);
+        let wrong = r#"{"specversion":"1.0","id":"1","source":"s","type":"t","ext":{}}"#;
+        assert_eq!(places(of(wrong)), ["/ext"]);
+    }
+
+    #[test]
+    fn header_values_are_decoded_once() {
+        let of = |text: &'static str| decode(&HeaderValue::from_static(text));
+        assert_eq!(of("Euro%20%E2%82%AC").as_deref(), Some("Euro \u{20ac}"));
+        assert_eq!(of("\"a \\\"b\\\"\"").as_deref(), Some("a \"b\""));
+        assert_eq!(of("%2541").as_deref(), Some("%41"));
+        assert_eq!(of("%C0%A0"), None);
+    }
+}

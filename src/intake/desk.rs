@@ -1,0 +1,48 @@
+//! What the intake needs of the hub.
+
+use std::future::Future;
+
+use crate::engine::Admitted;
+use crate::engine::Refusal;
+use crate::engine::SubmitMode;
+use crate::model::EndpointNo;
+use crate::model::EventId;
+use crate::model::Submission;
+use crate::model::Time;
+use crate::model::view::EventView;
+
+/// What a submitter may see of an event.
+#[derive(Debug)]
+pub enum Own {
+    /// It is the caller's.
+    Event(Box<EventView>),
+    /// There is none of this id, or it is somebody else's: the difference is not told.
+    None,
+    /// It could not be read.
+    Failed,
+}
+
+/// The hub, as the intake sees it.
+pub trait Desk: Send + Sync + 'static {
+    /// Submits events; the answer comes when they are safe. `None` if the daemon ends before.
+    fn submit(
+        &self,
+        submissions: Vec<Submission>,
+        mode: SubmitMode,
+    ) -> impl Future<Output = Option<Vec<Result<Admitted, Refusal>>>> + Send;
+
+    /// The event, if `source` submitted it.
+    fn own_event(&self, id: EventId, source: &str) -> impl Future<Output = Own> + Send;
+
+    /// The name of an endpoint.
+    fn endpoint_name(&self, no: EndpointNo) -> String;
+
+    /// The time.
+    fn now(&self) -> Time;
+
+    /// A new id for a request.
+    fn request_id(&self) -> String;
+
+    /// A request was answered: for metrics.
+    fn answered(&self, status: u16, code: Option<&str>, payload_bytes: usize, began: Time);
+}

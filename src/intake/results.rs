@@ -1,0 +1,82 @@
+//! The answer to a batch: one result for each of its items, in order.
+
+use serde::Serialize;
+
+use crate::engine::Admitted;
+use crate::engine::Refusal;
+use crate::intake::answer;
+use crate::model::Submission;
+use crate::model::view::Accepted;
+use crate::model::view::Fault;
+use crate::model::view::Problem;
+
+/// What became of the items of a batch.
+#[derive(Serialize)]
+pub(super) struct Results {
+    results: Vec<ItemResult>,
+    accepted: usize,
+    pub(super) rejected: usize,
+}
+
+#[derive(Serialize)]
+pub(super) struct ItemResult {
+    index: usize,
+    status: u16,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    accepted: Option<Accepted>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<Problem>,
+}
+
+impl Results {
+    pub(super) fn new(results: Vec<ItemResult>) -> Results {
+        let accepted = results.iter().filter(|result| result.accepted.is_some()).count();
+        let rejected = results.len() - accepted;
+        Results { results, accepted, rejected }
+    }
+}
+
+impl ItemResult {
+    pub(super) fn new(index: usize, outcome: Result<Accepted, Problem>) -> ItemResult {
+        match outcome {
+            Ok(accepted) => {
+                ItemResult { index, status: 202, accepted: Some(accepted), problem: None }
+            }
+            Err(problem) => {
+                let status = problem.status;
+                ItemResult { index, status, accepted: None, problem: Some(problem) }
+            }
+        }
+    }
+}
+
+/// Every fault of every item, each with its index before its pointer.
+pub(super) fn checks_failed(items: &[Result<Submission, Box<Problem>>]) -> Problem {
+    let mut faults = Vec::new();
+    for (index, problem) in
+        items.iter().enumerate().filter_map(|(i, r)| Some((i, r.as_ref().err()?)))
+    {
+        if problem.errors.is_empty() {
+            let (code, detail) = (problem.code.clone(), problem.detail.clone());
+            faults.push(Fault { pointer: format!("/{index}"), code, detail });
+        }
+        for fault in &problem.errors {
+            let pointer = format!("/{index}{}", fault.pointer);
+            faults.push(Fault { pointer, ..fault.clone() });
+        }
+    }
+    Problem::invalid(faults)
+}
+
+/// The problem of a batch of which nothing was admitted: that of the first item with one of its
+/// own. Where the store found a reused key only after others were safe, there is none: then each
+/// item has its own answer.
+pub(super) fn refused_as_a_whole(answers: &[Result<Admitted, Refusal>]) -> Option<Problem> {
+    if answers.iter().any(Result::is_ok) {
+        return None;
+    }
+    let own = |item: &(usize, &Result<Admitted, Refusal>)| matches!(item.1, Err(refusal) if *refusal != Refusal::WithOthers);
+    let (index, answer) = answers.iter().enumerate().find(own)?;
+    let problem = answer::refused(answer.as_ref().err()?);
+    Some(Problem { detail: format!("event {index}: {}", problem.detail), ..problem })
+}

@@ -1,0 +1,326 @@
+//! From request to answer.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::HeaderMap;
+use http::HeaderValue;
+use http::Method;
+use http::Request;
+use http::StatusCode;
+use hyper::body::Body;
+
+use crate::engine::Admitted;
+use crate::engine::SubmitMode;
+use crate::intake::Desk;
+use crate::intake::Idempotency;
+use crate::intake::Own;
+use crate::intake::Settings;
+use crate::intake::answer;
+use crate::intake::answer::Answer;
+use crate::intake::batch;
+use crate::intake::batch::Item;
+use crate::intake::body;
+use crate::intake::cloudevents;
+use crate::intake::cloudevents::Mode;
+use crate::intake::envelope;
+use crate::intake::raw;
+use crate::intake::results::ItemResult;
+use crate::intake::results::Results;
+use crate::intake::results::checks_failed;
+use crate::intake::results::refused_as_a_whole;
+use crate::model::DeliveryId;
+use crate::model::Submission;
+use crate::model::problem::Code;
+use crate::model::view::Accepted;
+use crate::model::view::AcceptedDelivery;
+use crate::model::view::Problem;
+
+/// Room for the JSON around one payload of the largest size.
+const ENVELOPE_BYTES: usize = 64 << 10;
+
+/// Who sends a request.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// The stable identity that its events belong to, such as `uid:1000`.
+    pub source: Arc<str>,
+}
+
+/// Turns requests into submissions and their fate into answers.
+#[derive(Debug)]
+pub struct Intake<D> {
+    desk: Arc<D>,
+    settings: ArcSwap<Settings>,
+}
+
+impl<D: Desk> Intake<D> {
+    /// An intake in front of the hub.
+    pub fn new(desk: Arc<D>, settings: Settings) -> Intake<D> {
+        Intake { desk, settings: ArcSwap::from_pointee(settings) }
+    }
+
+    /// Changes limits and habits for requests from now on.
+    pub fn configure(&self, settings: Settings) {
+        self.settings.store(Arc::new(settings));
+    }
+
+    /// Answers one request.
+    pub async fn answer<B>(&self, peer: &Peer, request: Request<B>) -> Answer
+    where
+        B: Body<Data = Bytes> + Send,
+        B::Error: std::error::Error + Send + Sync + 'static,
+    {
+        let began = self.desk.now();
+        let request_id = self.desk.request_id();
+        let mut payload_bytes = 0;
+        let answered = self.route(peer, request, &mut payload_bytes).await;
+        let (mut answer, code) = match answered {
+            Ok(answer) => (answer, None),
+            Err(problem) => {
+                let code = problem.code.clone();
+                (answer::problem(&problem.of_request(request_id.clone())), Some(code))
+            }
+        };
+        if let Ok(value) = HeaderValue::try_from(request_id) {
+            answer.headers_mut().insert("x-request-id", value);
+        }
+        self.desk.answered(answer.status().as_u16(), code.as_deref(), payload_bytes, began);
+        answer
+    }
+
+    async fn route<B>(
+        &self,
+        peer: &Peer,
+        request: Request<B>,
+        payload_bytes: &mut usize,
+    ) -> Result<Answer, Problem>
+    where
+        B: Body<Data = Bytes> + Send,
+        B::Error: std::error::Error + Send + Sync + 'static,
+    {
+        let settings = self.settings.load_full();
+        let (head, body) = request.into_parts();
+        let path = head.uri.path();
+        let query = head.uri.query().unwrap_or_default();
+        let Some(rest) = path.strip_prefix("/v1/events") else { return Err(no_such_path(path)) };
+        if head.method == Method::GET
+            && let Some(id) = rest.strip_prefix('/')
+        {
+            return self.show(peer, id).await;
+        }
+        if head.method != Method::POST {
+            return Err(Problem::new(Code::MethodNotAllowed, "events are submitted with POST"));
+        }
+        let batch = rest == ":batch" || cloudevents::mode(&head.headers) == Some(Mode::Batch);
+        let bytes_max = match rest {
+            _ if batch => settings.batch_bytes_max,
+            "" => settings.payload_bytes_max.saturating_mul(2) + ENVELOPE_BYTES,
+            _ => settings.payload_bytes_max,
+        };
+        let partial = match query {
+            "" => false,
+            "partial=1" if batch => true,
+            other => {
+                let detail = format!("unknown query {other:?}");
+                return Err(Problem::new(Code::Validation, detail));
+            }
+        };
+        let form = Form::of(rest, &head.headers).ok_or_else(|| no_such_path(path))?;
+        let body = body::read(&head.headers, body, bytes_max, settings.body_timeout).await?;
+        *payload_bytes = body.len();
+        match form {
+            Form::Raw(name) => {
+                self.one(raw::read(name, &head.headers, body, &peer.source), &settings).await
+            }
+            Form::Envelope => {
+                let mut item = envelope::read(&body, &peer.source);
+                if let Ok(submission) = &mut item {
+                    key_from_header(submission, &head.headers)?;
+                }
+                self.one(item, &settings).await
+            }
+            Form::Batch => {
+                let items = batch::read(&body, &peer.source, settings.batch_events_max)?;
+                self.many(items, partial, &settings).await
+            }
+            Form::Cloud(Mode::Structured) => {
+                let item = cloudevents::structured(&head.headers, &body, &peer.source);
+                self.one(item, &settings).await
+            }
+            Form::Cloud(Mode::Binary) => {
+                self.one(cloudevents::binary(&head.headers, body, &peer.source), &settings).await
+            }
+            Form::Cloud(Mode::Batch) => {
+                let items_max = settings.batch_events_max;
+                let items = cloudevents::batch(&head.headers, &body, &peer.source, items_max)?;
+                self.many(items, partial, &settings).await
+            }
+        }
+    }
+
+    async fn show(&self, peer: &Peer, id: &str) -> Result<Answer, Problem> {
+        let none = || Problem::new(Code::NotFound, "there is no event of this id from this source");
+        let id = id.parse().map_err(|_| none())?;
+        match self.desk.own_event(id, &peer.source).await {
+            Own::Event(event) => Ok(answer::json(StatusCode::OK, &event)),
+            Own::None => Err(none()),
+            Own::Failed => Err(Problem::new(Code::Internal, "the event could not be read")),
+        }
+    }
+
+    async fn one(&self, item: Item, settings: &Settings) -> Result<Answer, Problem> {
+        let submission = check(item, settings).map_err(|problem| *problem)?;
+        let event_type = submission.event_type.clone();
+        let answers = self.desk.submit(vec![submission], SubmitMode::Whole).await;
+        let admitted = answers
+            .and_then(|answers| answers.into_iter().next())
+            .ok_or_else(ended)?
+            .map_err(|refusal| answer::refused(&refusal))?;
+        let event = admitted.event;
+        let duplicate = admitted.duplicate;
+        let accepted = self.accepted(admitted, event_type.as_str());
+        let mut answer = answer::located(answer::json(StatusCode::ACCEPTED, &accepted), event);
+        if duplicate {
+            let replayed = HeaderValue::from_static("true");
+            answer.headers_mut().insert("idempotent-replayed", replayed);
+        }
+        Ok(answer)
+    }
+
+    async fn many(
+        &self,
+        items: Vec<Item>,
+        partial: bool,
+        settings: &Settings,
+    ) -> Result<Answer, Problem> {
+        let items: Vec<_> = items.into_iter().map(|item| check(item, settings)).collect();
+        if !partial && items.iter().any(Result::is_err) {
+            return Err(checks_failed(&items));
+        }
+        let types: Vec<_> =
+            items.iter().flatten().map(|item| item.event_type.as_str().to_owned()).collect();
+        let mut problems = Vec::with_capacity(items.len());
+        let mut submissions = Vec::with_capacity(items.len());
+        for item in items {
+            match item {
+                Ok(submission) => {
+                    submissions.push(submission);
+                    problems.push(None);
+                }
+                Err(problem) => problems.push(Some(*problem)),
+            }
+        }
+        let mode = if partial { SubmitMode::Partial } else { SubmitMode::Whole };
+        let answers = self.desk.submit(submissions, mode).await.ok_or_else(ended)?;
+        if !partial && let Some(refused) = refused_as_a_whole(&answers) {
+            return Err(refused);
+        }
+        let mut answers = answers.into_iter().zip(types);
+        let results: Vec<_> = problems
+            .into_iter()
+            .enumerate()
+            .map(|(index, problem)| {
+                let outcome = match problem {
+                    Some(problem) => Err(problem),
+                    None => match answers.next() {
+                        Some((Ok(admitted), kind)) => Ok(self.accepted(admitted, &kind)),
+                        Some((Err(refusal), _)) => Err(answer::refused(&refusal)),
+                        None => Err(ended()),
+                    },
+                };
+                ItemResult::new(index, outcome)
+            })
+            .collect();
+        let results = Results::new(results);
+        let whole = !partial && results.rejected == 0;
+        let status = if whole { StatusCode::ACCEPTED } else { StatusCode::MULTI_STATUS };
+        Ok(answer::json(status, &results))
+    }
+
+    fn accepted(&self, admitted: Admitted, event_type: &str) -> Accepted {
+        let deliveries = admitted
+            .targets
+            .iter()
+            .map(|no| AcceptedDelivery {
+                id: DeliveryId::new(admitted.event, *no),
+                endpoint: self.desk.endpoint_name(*no),
+            })
+            .collect();
+        Accepted {
+            id: admitted.event,
+            event_type: event_type.to_owned(),
+            accepted_at: admitted.accepted_at,
+            deliveries,
+            duplicate: admitted.duplicate,
+        }
+    }
+}
+
+/// What a path and its content type say that the body is.
+enum Form<'a> {
+    Raw(&'a str),
+    Envelope,
+    Batch,
+    Cloud(Mode),
+}
+
+impl Form<'_> {
+    fn of<'a>(rest: &'a str, headers: &HeaderMap) -> Option<Form<'a>> {
+        match rest {
+            ":batch" => Some(Form::Batch),
+            "" => Some(cloudevents::mode(headers).map_or(Form::Envelope, Form::Cloud)),
+            _ => rest.strip_prefix('/').map(Form::Raw),
+        }
+    }
+}
+
+fn no_such_path(path: &str) -> Problem {
+    let detail =
+        format!("there is no {path:?} here; POST /v1/events/TYPE, /v1/events or /v1/events:batch");
+    Problem::new(Code::NotFound, detail)
+}
+
+fn ended() -> Problem {
+    Problem::new(Code::Draining, "the daemon ended before the event was safe; try again")
+}
+
+/// The header's key, where the envelope brings none; both must be the same.
+fn key_from_header(submission: &mut Submission, headers: &HeaderMap) -> Result<(), Problem> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(()) };
+    let text = value.to_str().unwrap_or_default();
+    let key = text.parse().map_err(|error: crate::model::event::KeyError| {
+        Problem::new(Code::Validation, error.to_string())
+    })?;
+    if submission.idempotency_key.as_ref().is_some_and(|own| *own != key) {
+        let detail = "the Idempotency-Key header and idempotency_key differ";
+        return Err(Problem::new(Code::Validation, detail));
+    }
+    submission.idempotency_key = Some(key);
+    Ok(())
+}
+
+/// Rules that hold for every event, however it came.
+fn check(item: Item, settings: &Settings) -> Result<Submission, Box<Problem>> {
+    let mut submission = item.map_err(|faults| Box::new(Problem::invalid(faults)))?;
+    let refuse = |code, detail: String| Err(Box::new(Problem::new(code, detail)));
+    if submission.body.len() > settings.payload_bytes_max {
+        let bytes = settings.payload_bytes_max;
+        return refuse(Code::PayloadTooLarge, format!("the payload has more than {bytes} bytes"));
+    }
+    if settings.json_only
+        && serde_json::from_slice::<&serde_json::value::RawValue>(&submission.body).is_err()
+    {
+        let detail = "ingest.require_json is set, and the payload is not JSON";
+        return refuse(Code::UnsupportedMediaType, detail.to_owned());
+    }
+    match settings.idempotency {
+        Idempotency::Off => submission.idempotency_key = None,
+        Idempotency::Required if submission.idempotency_key.is_none() => {
+            let detail = "send an Idempotency-Key: ingest.idempotency is \"required\"";
+            return refuse(Code::IdempotencyKeyMissing, detail.to_owned());
+        }
+        Idempotency::Required | Idempotency::Optional => {}
+    }
+    Ok(submission)
+}

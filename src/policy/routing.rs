@@ -1,0 +1,44 @@
+//! Which endpoints an event goes to.
+
+use crate::model::EventType;
+use crate::model::TypeGlob;
+
+/// Whether the pattern covers the type: `*` is one segment, `**` at the end one or more.
+pub fn covers(glob: &TypeGlob, event_type: &EventType) -> bool {
+    let mut patterns = glob.as_str().split('.');
+    let mut segments = event_type.as_str().split('.');
+    loop {
+        match (patterns.next(), segments.next()) {
+            (None, None) => return true,
+            (Some("**"), Some(_)) => return true,
+            (Some("*"), Some(_)) => {}
+            (Some(pattern), Some(segment)) if pattern == segment => {}
+            _ => return false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(glob: &str, event_type: &str) -> bool {
+        covers(&glob.parse().unwrap(), &event_type.parse().unwrap())
+    }
+
+    #[test]
+    fn globs_cover_whole_segments() {
+        assert!(check("order.created", "order.created"));
+        assert!(check("order.*", "order.created"));
+        assert!(!check("order.*", "order.item.added"));
+        assert!(!check("order.*", "order"));
+        assert!(check("order.**", "order.item.added"));
+        assert!(!check("order.**", "order"), "** stands for at least one segment");
+        assert!(check("**", "anything.at.all"));
+        assert!(check("*", "ping"));
+        assert!(!check("*", "order.created"));
+        assert!(check("*.created", "order.created"));
+        assert!(!check("order.created", "order.created.late"));
+        assert!(!check("order", "orders"));
+    }
+}

@@ -1,0 +1,190 @@
+//! New events.
+//!
+//! An event with all its parts is one atomic unit. One that needs more page operations than a
+//! batch may hold is written in several, under an [`Intent`] that rides in each of them: first the
+//! body, which nobody looks for without the head; then, in one batch, the head, the idempotency
+//! key and the deliveries in flight; then the due entries. Whatever is cut off before the head is
+//! undone when the store is opened, and after it, done.
+
+use bytes::Bytes;
+
+use crate::model::Admit;
+use crate::model::DeliveryId;
+use crate::model::EndpointNo;
+use crate::model::EventId;
+use crate::model::Progress;
+use crate::model::Receipt;
+use crate::store::batches::Batches;
+use crate::store::batches::CommitError;
+use crate::store::batches::LANES_PER_PAGE;
+use crate::store::batches::OPERATIONS_MAX;
+use crate::store::fold::put_due;
+use crate::store::fold::put_flight;
+use crate::store::large;
+use crate::store::layout;
+use crate::store::layout::CHUNK_BYTES_MAX;
+use crate::store::layout::EventHead;
+use crate::store::layout::Intent;
+use crate::store::layout::KeyEntry;
+use crate::store::packed::ReadError;
+
+/// Deliveries of one event that stand in one page of the flight table, at least.
+const FLIGHTS_PER_PAGE: usize = 50;
+/// Page operations of an idempotency key and the intent, at most.
+const EXTRA_OPERATIONS_MAX: usize = 6;
+/// Page operations of one due entry, at most: its page may split.
+const DUE_OPERATIONS_MAX: usize = 2;
+
+/// Stages a new event, unless its idempotency key is known.
+pub(super) fn apply(batches: &mut Batches, admit: &Admit) -> Result<Receipt, CommitError> {
+    if let Some(duplicate) = duplicate(batches, admit)? {
+        return Ok(duplicate);
+    }
+    let event = &admit.event;
+    debug_assert!(event.targets.is_sorted(), "targets are in order");
+    let head = EventHead::of(event, admit.key.map(|key| key.hash));
+    let raw = layout::encode(&head);
+    let head_operations = large::operations_max(raw.len())
+        + EXTRA_OPERATIONS_MAX
+        + admit.started.len() / FLIGHTS_PER_PAGE
+        + 2;
+    let chunks = event.body.len().div_ceil(CHUNK_BYTES_MAX);
+    let dues = event.targets.len().saturating_sub(admit.started.len());
+    let lanes = event.targets.len() / LANES_PER_PAGE + 1;
+    let all = head_operations + chunks + 2 + dues * DUE_OPERATIONS_MAX + lanes;
+    if all <= OPERATIONS_MAX {
+        batches.room(all)?;
+        put_body(batches, event.id, &event.body)?;
+        put_head(batches, admit, raw)?;
+        for target in waiting(admit) {
+            let delivery = DeliveryId::new(event.id, *target);
+            put_due(batches, delivery, head.first_due(event.id), Progress::default())?;
+        }
+        return Ok(Receipt::Applied);
+    }
+    batches.emit()?;
+    put_intent(batches, Intent::Body { event: event.id })?;
+    put_body(batches, event.id, &event.body)?;
+    batches.room(head_operations)?;
+    put_head(batches, admit, raw)?;
+    put_intent(batches, Intent::Targets { event: event.id, next: 0 })?;
+    spread(batches, event.id, &head, 0)?;
+    Ok(Receipt::Applied)
+}
+
+/// Finishes, or undoes, an event that was cut off in the middle when the process last ended.
+///
+/// # Errors
+/// [`CommitError`] as for any record.
+pub fn resume(batches: &mut Batches) -> Result<(), CommitError> {
+    let key = layout::intent_key();
+    let Some(raw) = batches.packed.get(&layout::META, &key)? else { return Ok(()) };
+    match layout::decode(&key, &raw)? {
+        Intent::Body { event } => {
+            let from = layout::body_key(event, 0);
+            while let Some((key, _)) = batches.packed.first_from(&layout::BODIES, &from)? {
+                if key > layout::body_key(event, u16::MAX) {
+                    break;
+                }
+                batches.room(1)?;
+                batches.packed.remove(&layout::BODIES, &key)?;
+            }
+            batches.room(1)?;
+            batches.packed.remove(&layout::META, &key)?;
+        }
+        Intent::Targets { event, next } => {
+            let head_key = layout::event_key(event);
+            let raw = large::get(&mut batches.packed, &layout::EVENTS, &head_key)?;
+            let missing = ReadError::Entry { key: head_key, fault: "it is missing" };
+            let head: EventHead = layout::decode(&head_key, &raw.ok_or(missing)?)?;
+            spread(batches, event, &head, usize::try_from(next).unwrap_or(usize::MAX))?;
+        }
+    }
+    Ok(())
+}
+
+fn duplicate(batches: &mut Batches, admit: &Admit) -> Result<Option<Receipt>, CommitError> {
+    let Some(key) = admit.key else { return Ok(None) };
+    let at = layout::idempotency_key(key.hash);
+    let Some(raw) = batches.packed.get(&layout::IDEMPOTENCY, &at)? else { return Ok(None) };
+    let known: KeyEntry = layout::decode(&at, &raw)?;
+    if known.event < EventId::first_at(admit.keys_since) {
+        return Ok(None);
+    }
+    let head_key = layout::event_key(known.event);
+    let Some(raw) = large::get(&mut batches.packed, &layout::EVENTS, &head_key)? else {
+        return Ok(None);
+    };
+    let head: EventHead = layout::decode(&head_key, &raw)?;
+    Ok(Some(Receipt::Duplicate {
+        first: known.event,
+        targets: head.targets,
+        accepted_at: head.accepted_at,
+        same: known.fingerprint == key.fingerprint,
+    }))
+}
+
+fn put_head(batches: &mut Batches, admit: &Admit, raw: Vec<u8>) -> Result<(), ReadError> {
+    let id = admit.event.id;
+    large::put(&mut batches.packed, &layout::EVENTS, layout::event_key(id), raw)?;
+    if let Some(key) = admit.key {
+        let entry = KeyEntry { event: id, fingerprint: key.fingerprint };
+        let value = Bytes::from(layout::encode(&entry));
+        batches.packed.insert(&layout::IDEMPOTENCY, layout::idempotency_key(key.hash), value)?;
+    }
+    for target in &admit.started {
+        debug_assert!(admit.event.targets.contains(target), "what is started is a target");
+        put_flight(batches, DeliveryId::new(id, *target), Progress::default())?;
+    }
+    Ok(())
+}
+
+/// Stages a body, in as many batches as it takes. Those of a unit that has its room already make
+/// none.
+fn put_body(batches: &mut Batches, event: EventId, body: &Bytes) -> Result<(), CommitError> {
+    for (chunk, bytes) in (0_u16..=u16::MAX).zip(body.chunks(CHUNK_BYTES_MAX)) {
+        batches.room(1)?;
+        let key = layout::body_key(event, chunk);
+        // A copy: a slice would keep the whole body in memory for as long as its page is cached.
+        batches.packed.insert(&layout::BODIES, key, Bytes::copy_from_slice(bytes))?;
+    }
+    Ok(())
+}
+
+/// Stages the due entries of the targets from `next` on that are not in flight, in as many batches
+/// as it takes, and takes the intent back with the last one.
+fn spread(
+    batches: &mut Batches,
+    event: EventId,
+    head: &EventHead,
+    next: usize,
+) -> Result<(), CommitError> {
+    for (index, target) in head.targets.iter().enumerate().skip(next) {
+        let delivery = DeliveryId::new(event, *target);
+        let flight = layout::flight_key(delivery);
+        if batches.packed.get(&layout::FLIGHT, &flight)?.is_some() {
+            continue;
+        }
+        // One for the entry's lane, and those of the intent.
+        if !batches.fits(DUE_OPERATIONS_MAX + 1 + EXTRA_OPERATIONS_MAX) {
+            let next = u32::try_from(index).unwrap_or(u32::MAX);
+            put_intent(batches, Intent::Targets { event, next })?;
+            batches.emit()?;
+        }
+        put_due(batches, delivery, head.first_due(event), Progress::default())?;
+    }
+    batches.packed.remove(&layout::META, &layout::intent_key())?;
+    Ok(())
+}
+
+fn put_intent(batches: &mut Batches, intent: Intent) -> Result<(), ReadError> {
+    let value = Bytes::from(layout::encode(&intent));
+    batches.packed.insert(&layout::META, layout::intent_key(), value)
+}
+
+fn waiting(admit: &Admit) -> impl Iterator<Item = &EndpointNo> {
+    admit.event.targets.iter().filter(|target| admit.started.binary_search(target).is_err())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,94 @@
+//! The store's directory: made, checked, synced; a damaged database moved aside.
+
+use std::fs;
+use std::fs::DirBuilder;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::path::PathBuf;
+
+use crate::store::open::OpenError;
+use crate::store::open::Options;
+
+/// The database's directory within the store's.
+pub(super) const DATABASE: &str = "outbox";
+const DAMAGED: &str = "outbox.damaged-";
+
+/// Makes the directory if it is missing, and refuses one in which a damaged database waits for a
+/// person's decision.
+pub(super) fn prepare(path: &Path) -> Result<(), OpenError> {
+    match DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => {
+            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+            sync_directory(parent.unwrap_or(Path::new("."))).map_err(|error| explain(path, error))
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            if !path.is_dir() {
+                return Err(OpenError::NotADirectory(path.to_owned()));
+            }
+            refuse_damaged(path)
+        }
+        Err(error) => Err(explain(path, error)),
+    }
+}
+
+/// A database that was moved aside must not be replaced by an empty one in silence.
+fn refuse_damaged(path: &Path) -> Result<(), OpenError> {
+    if path.join(DATABASE).exists() {
+        return Ok(());
+    }
+    let entries = fs::read_dir(path).map_err(|error| explain(path, error))?;
+    let damaged = entries.flatten().find(|entry| {
+        let name = entry.file_name();
+        name.to_str().is_some_and(|name| name.starts_with(DAMAGED))
+    });
+    match damaged {
+        Some(entry) => Err(OpenError::Damaged {
+            moved_to: entry.path(),
+            why: "it was found so at an earlier start".to_owned(),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Makes the names of the first files as safe as their contents.
+pub(super) fn sync(path: &Path) -> io::Result<()> {
+    let database = path.join(DATABASE);
+    for name in ["conf", "db"] {
+        File::open(database.join(name))?.sync_all()?;
+    }
+    sync_directory(&database)?;
+    sync_directory(path)
+}
+
+/// Moves the database aside, for people to look at, and says so.
+pub(super) fn move_aside(options: &Options, why: &str) -> OpenError {
+    let from = options.path.join(DATABASE);
+    let to = options.path.join(format!("{DAMAGED}{}", options.now.as_millis()));
+    match fs::rename(&from, &to).and_then(|()| sync_directory(&options.path)) {
+        Ok(()) => OpenError::Damaged { moved_to: to, why: why.to_owned() },
+        Err(error) => OpenError::Io { path: from, error },
+    }
+}
+
+/// What a failure means for the person who started the daemon.
+pub(super) fn explain(path: &Path, error: io::Error) -> OpenError {
+    let path: PathBuf = path.to_owned();
+    // The underlying store wraps a refused lock into an error of its own words.
+    if error.kind() == io::ErrorKind::Other && error.to_string().contains("could not acquire lock")
+    {
+        return OpenError::Locked(path);
+    }
+    match error.kind() {
+        io::ErrorKind::NotFound => OpenError::NoDirectory(path),
+        io::ErrorKind::PermissionDenied => OpenError::Permission(path),
+        io::ErrorKind::NotADirectory => OpenError::NotADirectory(path),
+        io::ErrorKind::StorageFull => OpenError::Full(path),
+        _ => OpenError::Io { path, error },
+    }
+}
+
+fn sync_directory(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}

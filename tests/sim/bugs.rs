@@ -1,0 +1,117 @@
+//! Faults planted on the border of the engine, each of which the suite must catch: a suite that
+//! misses one would miss its like in the engine or the store.
+
+use std::collections::BTreeSet;
+
+use fastrand::Rng;
+use postrider::model::Due;
+use postrider::model::Next;
+use postrider::model::Progress;
+use postrider::model::Receipt;
+use postrider::model::Record;
+use postrider::model::WaitReason;
+
+use crate::outbox::Outbox;
+
+/// A planted fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bug {
+    None,
+    /// A commit is called safe before it is.
+    AnswersBeforeTheFlush,
+    /// An idempotency key is not looked up.
+    ForgetsKeys,
+    /// What goes straight into flight is not written as such.
+    ForgetsFlights,
+    /// Now and then an outcome is forgotten: the step is answered, not written.
+    ForgetsSteps,
+    /// A retry comes at once instead of at its time.
+    RetriesAtOnce,
+    /// Reading a queue skips its first row.
+    SkipsARow,
+    /// A delivery that waits is dropped when it is sent again.
+    LosesWhatIsSentAgain,
+    /// A start is granted though the delivery has moved on.
+    GrantsStaleStarts,
+    /// An exhausted delivery is called delivered.
+    CallsDeadDelivered,
+}
+
+impl Bug {
+    pub const ALL: &[Bug] = &[
+        Bug::AnswersBeforeTheFlush,
+        Bug::ForgetsKeys,
+        Bug::ForgetsFlights,
+        Bug::ForgetsSteps,
+        Bug::RetriesAtOnce,
+        Bug::SkipsARow,
+        Bug::LosesWhatIsSentAgain,
+        Bug::GrantsStaleStarts,
+        Bug::CallsDeadDelivered,
+    ];
+
+    pub fn in_commit(self, records: &mut [Record], rng: &mut Rng) {
+        for record in records {
+            match record {
+                Record::Admit(admit) if self == Bug::ForgetsKeys => admit.key = None,
+                Record::Step { step, .. }
+                    if self == Bug::CallsDeadDelivered
+                        && matches!(step.next, Next::Dead { .. })
+                        && rng.bool() =>
+                {
+                    step.next = Next::Delivered;
+                }
+                Record::Step { step, .. } if self == Bug::RetriesAtOnce => {
+                    if let Next::Wait { due, why: WaitReason::Schedule } = &mut step.next {
+                        *due = step.at;
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    pub fn in_rows(self, rows: Vec<(Due, Progress)>) -> Vec<(Due, Progress)> {
+        let skip = usize::from(self == Bug::SkipsARow);
+        rows.into_iter().skip(skip).collect()
+    }
+
+    pub fn apply(self, outbox: &mut Outbox, record: &Record) -> Receipt {
+        match record {
+            Record::Admit(admit) if self == Bug::ForgetsFlights => {
+                let receipt = outbox.apply(record);
+                let started: BTreeSet<_> = admit.started.iter().collect();
+                outbox.flight.retain(|delivery, _| {
+                    delivery.event != admit.event.id || !started.contains(&delivery.endpoint)
+                });
+                receipt
+            }
+            Record::Step { delivery, .. } if self == Bug::ForgetsSteps => {
+                // one in eight, by the delivery, so that applying twice forgets twice
+                if delivery.event.to_bytes()[15] % 8 == 0 {
+                    return Receipt::Applied;
+                }
+                outbox.apply(record)
+            }
+            Record::Command { delivery, next: Next::Wait { .. }, .. }
+                if self == Bug::LosesWhatIsSentAgain =>
+            {
+                let receipt = outbox.apply(record);
+                if let Receipt::Moved { to: Some(to), .. } = &receipt {
+                    outbox.due.entry(delivery.endpoint).or_default().remove(to);
+                }
+                receipt
+            }
+            Record::Start { delivery, .. } if self == Bug::GrantsStaleStarts => {
+                match outbox.apply(record) {
+                    Receipt::Stale => {
+                        outbox.flight.insert(*delivery, Progress::default());
+                        Receipt::Applied
+                    }
+                    receipt => receipt,
+                }
+            }
+            _ => outbox.apply(record),
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! Rare paths that the suite must have met: a path that was never taken was never tested.
+
+use std::collections::BTreeMap;
+
+/// Each rare path, by name.
+pub const ALL: &[&str] = &[
+    "batch refused as a whole",
+    "cancelled in flight",
+    "cancelled while waiting",
+    "crash with commits half written",
+    "crash with deliveries in flight",
+    "dead: exhausted",
+    "dead: expired",
+    "dead: poisoned",
+    "dead: refused",
+    "delayed event",
+    "duplicate key",
+    "endpoint disabled",
+    "endpoint removed",
+    "key reused for another request",
+    "limit of flights reached",
+    "paused with deliveries ready",
+    "queue full",
+    "queue read from disk",
+    "reply lost and asked again",
+    "retry after honoured",
+    "sent again on request",
+    "start found stale",
+    "start refused while draining",
+    "unmatched event kept",
+];
+
+/// How often each path was met.
+#[derive(Default)]
+pub struct Marks(BTreeMap<&'static str, u64>);
+
+impl Marks {
+    pub fn hit(&mut self, name: &'static str) {
+        assert!(ALL.contains(&name), "{name:?} is no mark");
+        *self.0.entry(name).or_default() += 1;
+    }
+
+    pub fn add(&mut self, other: &Marks) {
+        for (name, count) in &other.0 {
+            *self.0.entry(name).or_default() += count;
+        }
+    }
+
+    pub fn missing(&self) -> Vec<&'static str> {
+        ALL.iter().copied().filter(|name| !self.0.contains_key(name)).collect()
+    }
+}

@@ -1,0 +1,11 @@
+//! The store through its public interface: commits in, receipts and reads out, across reopening.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that fails here has failed; clippy exempts only the test functions themselves"
+)]
+
+mod fold;
+mod large;
+mod opening;
+mod support;

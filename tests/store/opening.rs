@@ -1,0 +1,92 @@
+//! Directories as they are found: new, ours, locked, wrong, damaged.
+
+use std::os::unix::fs::PermissionsExt;
+
+use postrider::model::*;
+use postrider::store::open::OpenError;
+use postrider::store::open::open;
+
+use crate::support::*;
+
+#[test]
+fn a_new_store_is_empty_private_and_clean() {
+    let mut store = Store::new();
+    let recovered = store.opened().recovered.clone();
+    assert!(recovered.clean);
+    assert_eq!(recovered.last_event, None);
+    assert_eq!(recovered.in_flight, []);
+    let mode = std::fs::metadata(store.options().path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+    store.reader().ping().unwrap();
+}
+
+#[test]
+fn an_orderly_end_is_told_from_another() {
+    let mut store = Store::new();
+    store.one(simple(4, &[3], &[3]));
+    store.reopen();
+    let recovered = &store.opened().recovered;
+    assert!(!recovered.clean);
+    assert_eq!(recovered.last_event, Some(id(4)));
+    assert_eq!(recovered.in_flight, [(delivery(4, 3), Progress::default())]);
+    store.opened.take().unwrap().writer.close().unwrap();
+    store.reopen();
+    assert!(store.opened().recovered.clean);
+    store.reopen();
+    assert!(!store.opened().recovered.clean, "the mark holds for one start");
+}
+
+#[test]
+fn a_store_in_use_is_refused() {
+    let store = Store::new();
+    let error = open(&store.options()).unwrap_err();
+    assert!(matches!(error, OpenError::Locked(_)), "{error}");
+}
+
+#[test]
+fn wrong_directories_are_named() {
+    let home = tempfile::tempdir().unwrap();
+    let missing = options(&home.path().join("a/b"));
+    let error = open(&missing).unwrap_err();
+    assert!(matches!(&error, OpenError::NoDirectory(path) if *path == missing.path), "{error}");
+    let file = home.path().join("file");
+    std::fs::write(&file, "x").unwrap();
+    let error = open(&options(&file)).unwrap_err();
+    assert!(matches!(error, OpenError::NotADirectory(_)), "{error}");
+    let error = open(&options(&file.join("below"))).unwrap_err();
+    assert!(matches!(error, OpenError::NotADirectory(_)), "{error}");
+}
+
+#[test]
+fn databases_of_others_and_of_later_versions_are_refused() {
+    let home = tempfile::tempdir().unwrap();
+    let foreign = sled::open(home.path().join("outbox")).unwrap();
+    foreign.insert("key", "value").unwrap();
+    foreign.flush().unwrap();
+    drop(foreign);
+    let error = open_when_free(&options(home.path())).unwrap_err();
+    assert!(matches!(error, OpenError::Foreign(_)), "{error}");
+}
+
+#[test]
+fn a_damaged_database_is_moved_aside_and_never_replaced() {
+    let mut store = Store::new();
+    store.commit((0..50).map(|n| simple(n, &[3], &[])).collect());
+    let options = store.options();
+    drop(store.opened.take());
+    let file = options.path.join("outbox/conf");
+    // The other process's lock is gone once the database opens again.
+    drop(open_when_free(&options).unwrap());
+    std::fs::write(&file, "not what it was").unwrap();
+    let moved = match open_when_free(&options) {
+        Err(OpenError::Damaged { moved_to, .. }) => moved_to,
+        other => panic!("{other:?}"),
+    };
+    assert!(moved.join("db").exists());
+    match open(&options) {
+        Err(OpenError::Damaged { moved_to, .. }) => assert_eq!(moved_to, moved),
+        other => panic!("an empty store in its place: {other:?}"),
+    }
+    std::fs::remove_dir_all(&moved).unwrap();
+    assert_eq!(open(&options).unwrap().recovered.last_event, None);
+}
