@@ -1,6 +1,7 @@
 # What the fault scripts share; sourced by them, with the top of the tree as working directory.
 # Each script ends with one line, "N passed, M failed", and fails if M is not 0 or N is.
 
+export PYTHONDONTWRITEBYTECODE=1
 passed=0
 failed=0
 

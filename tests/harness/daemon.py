@@ -57,14 +57,18 @@ class Daemon:
                 os.unlink(path)
         with open(self.log, "ab") as log:
             command = [*self.wrapper, self.binary, "run", "--config", self.config]
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+            # a session of its own: a tool around the daemon is killed together with it
+            self.process = subprocess.Popen(
+                command, stdout=log, stderr=log, start_new_session=True
+            )
 
     def start(self):
         self.launch()
         until = time.monotonic() + READY_SECONDS_MAX
         while time.monotonic() < until:
             if self.process.poll() is not None:
-                raise RuntimeError(f"the daemon ended with {self.process.returncode}\n{self.tail()}")
+                code = self.process.returncode
+                raise RuntimeError(f"the daemon ended with {code}\n{self.tail()}")
             if self.ready():
                 return self
             time.sleep(0.05)
@@ -114,7 +118,7 @@ class Daemon:
 
     def kill(self):
         if self.process and self.process.poll() is None:
-            self.process.kill()
+            os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
 
 

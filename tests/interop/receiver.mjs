@@ -8,8 +8,8 @@ import { createServer } from "node:http";
 import { Webhook as Standard } from "standardwebhooks";
 import { Webhook as Svix } from "svix";
 
-// jsonParse: the payload is not always JSON, and an empty one never is. `svix` has no such option: it
-// parses what it has verified, and only then fails with a SyntaxError.
+// jsonParse: the payload is not always JSON, and an empty one never is. `svix` has no such option:
+// it parses what it has verified, and only then fails with a SyntaxError.
 const libraries = {
   standardwebhooks: (secret, body, headers) =>
     new Standard(secret).verify(body, headers, { jsonParse: false }),
@@ -58,4 +58,6 @@ const server = createServer((request, response) => {
   });
 });
 
-server.listen(0, "127.0.0.1", () => console.log(JSON.stringify({ listening: server.address().port })));
+server.listen(0, "127.0.0.1", () => {
+  console.log(JSON.stringify({ listening: server.address().port }));
+});
