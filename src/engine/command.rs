@@ -37,12 +37,34 @@ const SWEEP_ROWS: u16 = 100;
 /// A command whose commit is under way.
 #[derive(Debug)]
 pub(crate) enum Order {
-    Retry { caller: Caller, deliveries: Vec<DeliveryId> },
-    Cancel { caller: Caller, delivery: DeliveryId },
-    State { caller: Caller, endpoint: EndpointNo, state: EndpointState },
-    Configure { caller: Caller, endpoints: Vec<Endpoint>, entries: Vec<EndpointEntry> },
-    Sweep { caller: Caller, entry: Box<EndpointEntry>, step: Box<Step> },
-    Remove { caller: Caller },
+    /// Of each delivery, whether the writer was asked.
+    Retry {
+        caller: Caller,
+        deliveries: Vec<DeliveryId>,
+        asked: Vec<bool>,
+    },
+    Cancel {
+        caller: Caller,
+        delivery: DeliveryId,
+    },
+    State {
+        caller: Caller,
+        endpoint: EndpointNo,
+        state: EndpointState,
+    },
+    Configure {
+        caller: Caller,
+        endpoints: Vec<Endpoint>,
+        entries: Vec<EndpointEntry>,
+    },
+    Sweep {
+        caller: Caller,
+        entry: Box<EndpointEntry>,
+        step: Box<Step>,
+    },
+    Remove {
+        caller: Caller,
+    },
 }
 
 impl Engine {
@@ -57,11 +79,18 @@ impl Engine {
         match command {
             Command::Retry(deliveries) => {
                 let next = Next::Wait { due: now, why: WaitReason::Requested };
+                // nothing is ever sent to an endpoint that is removed
+                let stays = |delivery: &DeliveryId| {
+                    self.lanes.get(&delivery.endpoint).is_some_and(|lane| lane.removal.is_none())
+                };
+                let asked: Vec<_> = deliveries.iter().map(stays).collect();
                 let records = deliveries
                     .iter()
-                    .map(|delivery| order(*delivery, now, actor.clone(), next))
+                    .zip(&asked)
+                    .filter(|(_, asked)| **asked)
+                    .map(|(delivery, _)| order(*delivery, now, actor.clone(), next))
                     .collect();
-                let order = Order::Retry { caller, deliveries };
+                let order = Order::Retry { caller, deliveries, asked };
                 self.commit(records, Pending::Order(order), out);
             }
             Command::Cancel(delivery) => self.cancel(now, caller, actor, delivery, out),
@@ -141,13 +170,13 @@ impl Engine {
         out: &mut Vec<Effect>,
         change: impl FnOnce(&mut EndpointState),
     ) {
-        let Some(entry) = self.entries.get(&endpoint).filter(|entry| entry.removed.is_none())
-        else {
+        let entry = self.entries.get_mut(&endpoint).filter(|entry| entry.removed.is_none());
+        let Some(entry) = entry else {
             out.push(Effect::Reply { caller, reply: Reply::NoSuchEndpoint });
             return;
         };
-        let mut entry = entry.clone();
         change(&mut entry.state);
+        let entry = entry.clone();
         let state = entry.state.clone();
         let order = Order::State { caller, endpoint, state };
         self.commit(vec![Record::Endpoint(Box::new(entry))], Pending::Order(order), out);
@@ -204,9 +233,13 @@ impl Engine {
         out: &mut Vec<Effect>,
     ) {
         let (caller, reply) = match order {
-            Order::Retry { caller, deliveries } => {
-                let answers = deliveries.iter().zip(receipts);
-                let answers = answers.map(|(delivery, receipt)| self.moved(*delivery, receipt));
+            Order::Retry { caller, deliveries, asked } => {
+                let mut receipts = receipts.into_iter();
+                let answers = deliveries.into_iter().zip(asked);
+                let answers = answers.map(|(delivery, asked)| {
+                    let receipt = asked.then(|| receipts.next()).flatten();
+                    self.moved(delivery, receipt.unwrap_or(Receipt::Stale))
+                });
                 (caller, Reply::Retried(answers.collect()))
             }
             Order::Cancel { caller, delivery } => {
@@ -278,9 +311,6 @@ impl Engine {
         state: EndpointState,
         out: &mut Vec<Effect>,
     ) {
-        if let Some(entry) = self.entries.get_mut(&no) {
-            entry.state = state.clone();
-        }
         if let Some(lane) = self.lanes.get_mut(&no) {
             lane.endpoint.state = state;
             if !lane.endpoint.state.is_active() {

@@ -257,13 +257,14 @@ impl Engine {
 
     /// Asks for more rows where a shelf runs dry.
     fn load(&mut self, no: EndpointNo, out: &mut Vec<Effect>) {
-        let limit = LOAD_ROWS.min(self.shelf_rows_max());
+        let rows_max = self.shelf_rows_max();
+        let limit = LOAD_ROWS.min(rows_max);
         let Some(lane) = self.lanes.get_mut(&no) else { return };
         if !lane.endpoint.state.is_active() {
             return;
         }
         for class in [Class::Fresh, Class::Timed] {
-            if let Some(after) = lane.shelf(class).wants() {
+            if let Some(after) = lane.shelf(class).wants(rows_max) {
                 out.push(Effect::Load { lane: no, class, after, limit });
             }
         }

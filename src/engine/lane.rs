@@ -28,8 +28,6 @@ pub(crate) const LOAD_ROWS: usize = 128;
 pub(crate) const SHELF_ROWS_MAX: usize = 2 * LOAD_ROWS;
 /// Rows that a shelf may hold even if memory is short.
 pub(crate) const SHELF_ROWS_MIN: usize = 4;
-/// A shelf with fewer rows asks for more.
-const SHELF_ROWS_LOW: usize = LOAD_ROWS / 4;
 
 /// A waiting delivery in memory.
 #[derive(Clone, Debug)]
@@ -113,8 +111,12 @@ impl Shelf {
     }
 
     /// Where to go on reading, if it is time to: the outer `Option` says whether.
-    pub(crate) fn wants(&mut self) -> Option<Option<Due>> {
-        if self.behind != Behind::Something || self.rows.len() > SHELF_ROWS_LOW {
+    ///
+    /// It is when less than an eighth of what it may hold is left; a full shelf, however small,
+    /// never asks.
+    pub(crate) fn wants(&mut self, rows_max: usize) -> Option<Option<Due>> {
+        let low = (rows_max / 8).max(1);
+        if self.behind != Behind::Something || self.rows.len() >= low {
             return None;
         }
         self.behind = Behind::Reading { missed: None };
@@ -265,7 +267,7 @@ mod tests {
         let mut shelf = Shelf::of_disk(0);
         assert!(shelf.push(due(2), row(), 4).is_none());
         assert!(shelf.push(due(1), row(), 4).is_none());
-        assert_eq!(shelf.wants(), None, "nothing behind");
+        assert_eq!(shelf.wants(SHELF_ROWS_MAX), None, "nothing behind");
         assert_eq!(shelf.pop().map(|(due, _)| due), Some(due(1)));
     }
 
@@ -276,10 +278,27 @@ mod tests {
             shelf.push(due(n), row(), 2);
         }
         assert_eq!(shelf.len(), 2);
-        assert_eq!(shelf.wants(), Some(Some(due(2))), "goes on after the last in memory");
-        assert_eq!(shelf.wants(), None, "one reading at a time");
+        assert_eq!(
+            shelf.wants(SHELF_ROWS_MAX),
+            Some(Some(due(2))),
+            "goes on after the last in memory"
+        );
+        assert_eq!(shelf.wants(SHELF_ROWS_MAX), None, "one reading at a time");
         read(&mut shelf, &[3], true);
         assert_eq!(shelf.len(), 3);
+    }
+
+    #[test]
+    fn a_full_shelf_asks_for_nothing() {
+        let mut shelf = Shelf::of_disk(0);
+        for n in 1..=9 {
+            shelf.push(due(n), row(), SHELF_ROWS_MIN);
+        }
+        for _ in 0..SHELF_ROWS_MIN {
+            assert_eq!(shelf.wants(SHELF_ROWS_MIN), None);
+            shelf.pop();
+        }
+        assert_eq!(shelf.wants(SHELF_ROWS_MIN), Some(None));
     }
 
     #[test]
@@ -290,28 +309,28 @@ mod tests {
         assert!(shelf.push(due(4), row(), 2).is_some());
         assert_eq!(shelf.pop().map(|(due, _)| due), Some(due(4)));
         assert_eq!(shelf.pop().map(|(due, _)| due), Some(due(5)));
-        assert_eq!(shelf.wants(), Some(None), "the displaced one is on disk");
+        assert_eq!(shelf.wants(SHELF_ROWS_MAX), Some(None), "the displaced one is on disk");
     }
 
     #[test]
     fn what_arrives_during_a_reading_is_read_again() {
         let mut shelf = Shelf::of_disk(1);
-        assert_eq!(shelf.wants(), Some(None));
+        assert_eq!(shelf.wants(SHELF_ROWS_MAX), Some(None));
         shelf.push(due(9), row(), 4);
         read(&mut shelf, &[1], true);
-        assert_eq!(shelf.wants(), Some(Some(due(1))), "9 may have been missed");
+        assert_eq!(shelf.wants(SHELF_ROWS_MAX), Some(Some(due(1))), "9 may have been missed");
         read(&mut shelf, &[9], true);
-        assert_eq!(shelf.wants(), None);
+        assert_eq!(shelf.wants(SHELF_ROWS_MAX), None);
         assert_eq!(shelf.len(), 2);
     }
 
     #[test]
     fn an_earlier_row_that_a_reading_missed_is_not_skipped() {
         let mut shelf = Shelf::of_disk(1);
-        assert_eq!(shelf.wants(), Some(None));
+        assert_eq!(shelf.wants(SHELF_ROWS_MAX), Some(None));
         shelf.push(due(3), row(), 4);
         read(&mut shelf, &[1, 5], true);
-        assert_eq!(shelf.wants(), Some(Some(due(1))), "5 is read again, after 3");
+        assert_eq!(shelf.wants(SHELF_ROWS_MAX), Some(Some(due(1))), "5 is read again, after 3");
         read(&mut shelf, &[3, 5], true);
         let order: Vec<_> = std::iter::from_fn(|| shelf.pop()).map(|(due, _)| due).collect();
         assert_eq!(order, [due(1), due(3), due(5)]);

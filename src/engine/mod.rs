@@ -69,7 +69,7 @@ pub struct Engine {
     mint: Mint,
     lanes: BTreeMap<EndpointNo, Lane>,
     names: BTreeMap<Arc<str>, EndpointNo>,
-    /// What the store knows of each endpoint.
+    /// What the store will know of each endpoint once all pending commits are safe.
     entries: BTreeMap<EndpointNo, EndpointEntry>,
     flights: Flights,
     tickets: BTreeMap<Ticket, Pending>,

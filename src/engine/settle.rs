@@ -11,7 +11,6 @@ use crate::model::Attempt;
 use crate::model::DeliveryId;
 use crate::model::DeliveryState;
 use crate::model::Due;
-use crate::model::EndpointEntry;
 use crate::model::EndpointNo;
 use crate::model::EndpointState;
 use crate::model::Held;
@@ -95,16 +94,16 @@ impl Engine {
         let next = backoff::after_attempt(policy, before, delivery.event, attempt, now, rng);
         let disable = verdict(policy, attempt) == Verdict::Disable;
         let Some(status) = attempt.status.filter(|_| disable) else { return (next, None) };
-        if lane.endpoint.state.disabled.is_some() {
+        let entry = self.entries.get_mut(&delivery.endpoint);
+        let Some(entry) = entry.filter(|entry| entry.state.disabled.is_none()) else {
             return (next, None);
-        }
-        let mut state = lane.endpoint.state.clone();
-        state.disabled = Some(Held {
+        };
+        entry.state.disabled = Some(Held {
             since: now,
             actor: "postrider".to_owned(),
             reason: format!("the endpoint answered {status}"),
         });
-        (next, Some((state, status)))
+        (next, Some((entry.state.clone(), status)))
     }
 
     /// Ready deliveries of a lane that is held back go back to its queue.
@@ -152,10 +151,9 @@ impl Engine {
             step: Box::new(settlement.step.clone()),
         });
         let states = settlements.iter().filter_map(|settlement| {
-            let (state, _) = settlement.disabled.as_ref()?;
+            settlement.disabled.as_ref()?;
             let entry = self.entries.get(&settlement.delivery.endpoint)?;
-            let entry = EndpointEntry { state: state.clone(), ..entry.clone() };
-            Some(Record::Endpoint(Box::new(entry)))
+            Some(Record::Endpoint(Box::new(entry.clone())))
         });
         let records = steps.chain(states).collect();
         self.commit(records, Pending::Settlements(settlements), out);

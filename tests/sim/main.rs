@@ -220,7 +220,13 @@ fn check(world: &World) {
                 state,
                 DeliveryState::Delivered | DeliveryState::Dead | DeliveryState::Cancelled
             );
-            assert!(ended, "seed {seed}: {delivery} is {state}");
+            assert!(
+                ended,
+                "seed {seed}: {delivery} is {state}: {:?}, {:?}, {:?}",
+                world.disk.entries[no],
+                world.disk.steps.get(&delivery).and_then(|steps| steps.last()),
+                world.engine.lanes().find(|(endpoint, ..)| endpoint.no == *no),
+            );
             let delivered = state == DeliveryState::Delivered;
             assert!(!delivered || seen.successes > 0, "seed {seed}: {delivery} never arrived");
             let once = !world.torn.contains(&delivery) && !world.sent_again.contains(&delivery);
