@@ -2,7 +2,7 @@
 //!
 //! A record is applied to what is stored and to what is staged before it, in order; what does not
 //! fit the state of things is answered and changes nothing. Every record is one atomic unit (a
-//! sweep: one for each delivery; a very large event: see [`admit`]).
+//! sweep: one for each delivery; a very large event: see `fold/admit.rs`).
 
 mod admit;
 mod command;

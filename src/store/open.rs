@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! <path>/            0700
-//!   outbox/          the database
+//!   outbox/          the database, and in `format` what it is, so that a later version's is not
+//!                    touched, and one that lost everything not taken for a new one
 //!   ballast          see `space`
 //!   outbox.damaged-* databases that could not be opened: moved aside, never deleted
 //! ```
@@ -172,12 +173,20 @@ pub fn open(options: &Options) -> Result<Opened, OpenError> {
         sync::install()?;
     }
     home::prepare(&options.path)?;
+    let noted = home::noted_format(&options.path)?;
     let space = Space::new(&options.path, options.min_free_bytes, options.ballast_bytes);
     let in_home = |error| home::explain(&options.path, error);
     space.give_up_ballast().map_err(in_home)?;
     let db = open_database(options)?;
     home::sync(&options.path).map_err(in_home)?;
-    let clean = check_format(&db, &options.path)?;
+    let clean = match check_format(&db, &options.path)? {
+        Found::Nothing if noted.is_some() => {
+            drop(db);
+            return Err(home::move_aside(options, "nothing was left of what it held"));
+        }
+        Found::Nothing => true,
+        Found::Store { clean } => clean,
+    };
     let lanes = read_lanes(&db)?;
     let mut writer = Writer::new(db.clone(), Batches::new(Packed::new((*db).clone()), lanes));
     let begun = writer.guarded(|batches| {
@@ -191,6 +200,9 @@ pub fn open(options: &Options) -> Result<Opened, OpenError> {
     match begun {
         Err(CommitError::Full(_)) => return Err(OpenError::Full(options.path.clone())),
         begun => begun?,
+    }
+    if noted.is_none() {
+        home::note_format(&options.path).map_err(in_home)?;
     }
     let reader = Reader::new((*db).clone());
     let recovered = recover(&reader, clean)?;
@@ -216,19 +228,25 @@ fn open_database(options: &Options) -> Result<sled::Db, OpenError> {
     }
 }
 
-/// Whether the last process ended in order.
-fn check_format(db: &sled::Db, path: &Path) -> Result<bool, OpenError> {
+/// What a database holds.
+enum Found {
+    /// Nothing at all.
+    Nothing,
+    /// A store of ours, and whether the last process ended in order.
+    Store { clean: bool },
+}
+
+fn check_format(db: &sled::Db, path: &Path) -> Result<Found, OpenError> {
     let mut meta = Packed::new((**db).clone());
     let key = layout::format_key();
     if db.is_empty() {
-        return Ok(true);
+        return Ok(Found::Nothing);
     }
     let raw = meta.get(&layout::META, &key)?;
     let raw = raw.ok_or_else(|| OpenError::Foreign(path.to_owned()))?;
-    match layout::decode(&key, &raw)? {
-        layout::FORMAT => Ok(meta.get(&layout::META, &layout::clean_key())?.is_some()),
-        found => Err(OpenError::Newer { path: path.to_owned(), found, known: layout::FORMAT }),
-    }
+    home::refuse_newer(path, layout::decode(&key, &raw)?)?;
+    let clean = meta.get(&layout::META, &layout::clean_key())?.is_some();
+    Ok(Found::Store { clean })
 }
 
 fn read_lanes(db: &sled::Db) -> Result<BTreeMap<EndpointNo, LaneCounts>, OpenError> {

@@ -4,11 +4,16 @@
 //! packed. A page:
 //!
 //! ```text
-//! version (1 byte, 1) | entry ... | CRC-32 of the page's key and all before (4 bytes, little-endian)
+//! 1 | entry ... | CRC-32
+//! 2 | length of the entries (2 bytes, big-endian) | entries as one LZ4 block | CRC-32
 //! entry: bytes in common with the key before (1 byte; the first: with the page's own key)
 //!        | length of the rest of the key (1 byte) | length of the value (2 bytes, big-endian)
 //!        | the rest of the key | the value
+//! CRC-32: of the page's key and all before, 4 bytes, little-endian
 //! ```
+//!
+//! The second form is written where it is shorter: what is written decides how long a start takes,
+//! and the entries of a page are much alike.
 //!
 //! A page is at most [`PAGE_BYTES_MAX`] long, because the underlying store never syncs what it
 //! writes for larger values. A page that is not as described is an error and never a panic.
@@ -22,7 +27,8 @@ pub const PAGE_BYTES_MAX: usize = 6_900;
 /// The longest value of an entry, in bytes: one with the longest key fits into a page.
 pub const VALUE_BYTES_MAX: usize = 6_800;
 
-const VERSION: u8 = 1;
+const PLAIN: u8 = 1;
+const LZ4: u8 = 2;
 const CRC_BYTES: usize = 4;
 const ENTRY_HEAD_BYTES: usize = 4;
 const EMPTY_BYTES: usize = 1 + CRC_BYTES;
@@ -65,14 +71,14 @@ impl Page {
         if crc != checksum(&base, body).to_le_bytes() {
             return Err(PageFault::Checksum);
         }
-        match body.first() {
-            Some(&VERSION) => {}
-            Some(&other) => return Err(PageFault::Version(other)),
+        let body = match body.split_first() {
+            Some((&PLAIN, entries)) => Bytes::copy_from_slice(entries),
+            Some((&LZ4, block)) => Bytes::from(decompress(block).ok_or(PageFault::Form)?),
+            Some((&other, _)) => return Err(PageFault::Version(other)),
             None => return Err(PageFault::Form),
-        }
-        let body = Bytes::copy_from_slice(body);
+        };
         let mut page = Page::new(base);
-        let mut at = 1;
+        let mut at = 0;
         while at < body.len() {
             let last = page.last_key();
             let (key, value, end) = decode_entry(&last, &body, at).ok_or(PageFault::Form)?;
@@ -89,7 +95,7 @@ impl Page {
     /// Its bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.bytes);
-        out.push(VERSION);
+        out.push(PLAIN);
         let mut before = &self.base;
         for (key, value) in &self.entries {
             let shared = key.shared(before);
@@ -103,8 +109,9 @@ impl Page {
             out.extend_from_slice(value);
             before = key;
         }
+        debug_assert_eq!(out.len() + CRC_BYTES, self.bytes, "the length is kept up");
+        let mut out = compress(&out).unwrap_or(out);
         out.extend_from_slice(&checksum(&self.base, &out).to_le_bytes());
-        debug_assert_eq!(out.len(), self.bytes, "the length is kept up with every change");
         out
     }
 
@@ -113,7 +120,7 @@ impl Page {
         self.base
     }
 
-    /// How long [`Page::encode`]'s answer is.
+    /// How long [`Page::encode`]'s answer is at most: its length in the first form.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
@@ -215,6 +222,31 @@ impl Page {
         let keys: usize = (0..self.entries.len()).map(|index| self.key_bytes_at(index)).sum();
         EMPTY_BYTES + self.entries.len() * ENTRY_HEAD_BYTES + keys + values
     }
+}
+
+/// The second form of a page in the first one, if it is shorter; both without the checksum.
+fn compress(plain: &[u8]) -> Option<Vec<u8>> {
+    let (_, entries) = plain.split_first()?;
+    let [high, low] = u16::try_from(entries.len()).ok()?.to_be_bytes();
+    let head = [LZ4, high, low];
+    let mut out = vec![0; head.len() + lz4_flex::block::get_maximum_output_size(entries.len())];
+    let (out_head, block) = out.split_at_mut(head.len());
+    out_head.copy_from_slice(&head);
+    let len = head.len() + lz4_flex::block::compress_into(entries, block).ok()?;
+    out.truncate(len);
+    (out.len() < plain.len()).then_some(out)
+}
+
+/// The entries of a page in the second form, from what follows its version.
+fn decompress(packed: &[u8]) -> Option<Vec<u8>> {
+    let (len, block) = packed.split_first_chunk()?;
+    let len = usize::from(u16::from_be_bytes(*len));
+    if len > PAGE_BYTES_MAX {
+        return None;
+    }
+    let mut entries = vec![0; len];
+    let written = lz4_flex::block::decompress_into(block, &mut entries).ok()?;
+    (written == len).then_some(entries)
 }
 
 fn checksum(base: &Key, body: &[u8]) -> u32 {

@@ -101,9 +101,10 @@ fn entry() -> EndpointEntry {
     }
 }
 
-fn page() -> Page {
+/// A page of this many fresh deliveries; a few are not worth packing.
+fn page(entries: u64) -> Page {
     let mut page = Page::new(layout::DUE_FRESH.key(&[&EndpointNo(3).to_bytes()]));
-    for n in 1..4 {
+    for n in 1..=entries {
         let key = layout::due_key(EndpointNo(3), Due::fresh(id(n)));
         page.insert(key, Bytes::from(layout::encode(&Progress::default())));
     }
@@ -156,7 +157,7 @@ fn samples() -> Vec<(&'static str, Key, Vec<u8>)> {
         ("lane", layout::lane_key(EndpointNo(3)), layout::encode(&lane)),
         ("endpoint", layout::endpoint_key(EndpointNo(3)), layout::encode(&entry())),
         ("piece", layout::piece_key(&layout::event_key(id(1)), 258), b"rest".to_vec()),
-        ("page", page().base(), page().encode()),
+        ("page", page(1).base(), page(1).encode()),
     ]
 }
 
@@ -166,7 +167,9 @@ fn bytes_on_disk_are_those_of_the_golden_file() {
         .into_iter()
         .map(|(name, key, value)| format!("{name} {} {}\n", hex(key.as_slice()), hex(&value)));
     let written: String = lines.collect();
-    assert_eq!(written, GOLDEN, "the file should be:\n{written}");
+    // How exactly a page is packed is not ours to say; that it unpacks is, below.
+    let ours = GOLDEN.lines().filter(|line| !line.starts_with("page.lz4"));
+    assert_eq!(written.lines().collect::<Vec<_>>(), ours.collect::<Vec<_>>(), "now:\n{written}");
 }
 
 #[test]
@@ -185,8 +188,10 @@ fn golden_bytes_are_read_as_what_they_were() {
     assert_eq!(layout::dead_of(&line("dead").0), Some((at(1), id(1))));
     assert_eq!(layout::lane_of(&line("lane").0), Some(EndpointNo(3)));
     assert_eq!(layout::event_of(&line("event").0), Some(id(1)));
-    let (base, raw) = line("page");
-    assert_eq!(Page::decode(base, &raw).unwrap().entries(), page().entries());
+    for (name, entries) in [("page", 1), ("page.lz4", 20)] {
+        let (base, raw) = line(name);
+        assert_eq!(Page::decode(base, &raw).unwrap().entries(), page(entries).entries());
+    }
 }
 
 #[test]

@@ -3,8 +3,11 @@
 use std::os::unix::fs::PermissionsExt;
 
 use postrider::model::*;
+use postrider::store::layout;
 use postrider::store::open::OpenError;
+use postrider::store::open::Options;
 use postrider::store::open::open;
+use postrider::store::packed::Packed;
 
 use crate::support::*;
 
@@ -58,7 +61,7 @@ fn wrong_directories_are_named() {
 }
 
 #[test]
-fn databases_of_others_and_of_later_versions_are_refused() {
+fn databases_of_others_are_refused() {
     let home = tempfile::tempdir().unwrap();
     let foreign = sled::open(home.path().join("outbox")).unwrap();
     foreign.insert("key", "value").unwrap();
@@ -66,6 +69,66 @@ fn databases_of_others_and_of_later_versions_are_refused() {
     drop(foreign);
     let error = open_when_free(&options(home.path())).unwrap_err();
     assert!(matches!(error, OpenError::Foreign(_)), "{error}");
+}
+
+#[test]
+fn databases_of_later_versions_are_refused() {
+    let newer = |error: OpenError| match error {
+        OpenError::Newer { found, known, .. } => assert_eq!((found, known), (2, layout::FORMAT)),
+        other => panic!("{other}"),
+    };
+    let home = tempfile::tempdir().unwrap();
+    let db = sled::open(home.path().join("outbox")).unwrap();
+    let mut packed = Packed::new((*db).clone());
+    let format = layout::encode(&2_u32).into();
+    packed.insert(&layout::META, layout::format_key(), format).unwrap();
+    packed.emit().unwrap();
+    db.flush().unwrap();
+    drop((packed, db));
+    newer(open_when_free(&options(home.path())).unwrap_err());
+    std::fs::write(home.path().join("outbox/format"), "2\n").unwrap();
+    std::fs::write(home.path().join("outbox/db"), "of a form not known today").unwrap();
+    newer(open(&options(home.path())).unwrap_err());
+}
+
+#[test]
+fn a_database_that_lost_everything_is_not_taken_for_a_new_one() {
+    let mut store = Store::new();
+    store.commit((0..50).map(|n| simple(n, &[3], &[])).collect());
+    let options = store.options();
+    store.opened = None;
+    drop(open_when_free(&options).unwrap());
+    for file in std::fs::read_dir(options.path.join("outbox")).unwrap() {
+        let file = file.unwrap();
+        let name = file.file_name().into_string().unwrap();
+        if name.starts_with("snap") {
+            std::fs::remove_file(file.path()).unwrap();
+        }
+    }
+    std::fs::write(options.path.join("outbox/db"), [0; 4096]).unwrap();
+    match open_when_free(&options) {
+        Err(OpenError::Damaged { moved_to, .. }) => assert!(moved_to.join("db").exists()),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_ballast_stands_once_the_store_is_open() {
+    let home = tempfile::tempdir().unwrap();
+    let options = Options { ballast_bytes: 1024 * 1024, ..options(&home.path().join("store")) };
+    let opened = open(&options).unwrap();
+    let ballast = std::fs::metadata(options.path.join("ballast")).unwrap();
+    assert_eq!(ballast.len(), options.ballast_bytes);
+    assert!(opened.space.used_bytes().unwrap() >= options.ballast_bytes);
+}
+
+#[test]
+fn readers_may_be_shared_and_the_writer_moved() {
+    fn shared<T: Clone + Send + Sync>(_: &T) {}
+    fn moved<T: Send>(_: &T) {}
+    let mut store = Store::new();
+    shared(&store.reader());
+    moved(&store.opened().writer);
 }
 
 #[test]

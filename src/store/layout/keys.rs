@@ -32,12 +32,12 @@ pub fn clean_key() -> Key {
     META.key(&[&[2]])
 }
 
-/// Of the [`Intent`].
+/// Of the [`Intent`](crate::store::layout::Intent).
 pub fn intent_key() -> Key {
     META.key(&[&[3]])
 }
 
-/// Of an [`EventHead`].
+/// Of an [`EventHead`](crate::store::layout::EventHead).
 pub fn event_key(event: EventId) -> Key {
     EVENTS.key(&[&event.to_bytes()])
 }

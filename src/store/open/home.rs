@@ -1,4 +1,4 @@
-//! The store's directory: made, checked, synced; a damaged database moved aside.
+//! The store's directory: made, checked, noted, synced; a damaged database moved aside.
 
 use std::fs;
 use std::fs::DirBuilder;
@@ -8,11 +8,13 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::path::PathBuf;
 
+use crate::store::layout::FORMAT;
 use crate::store::open::OpenError;
 use crate::store::open::Options;
 
 /// The database's directory within the store's.
 pub(super) const DATABASE: &str = "outbox";
+const NOTE: &str = "format";
 const DAMAGED: &str = "outbox.damaged-";
 
 /// Makes the directory if it is missing, and refuses one in which a damaged database waits for a
@@ -50,6 +52,39 @@ fn refuse_damaged(path: &Path) -> Result<(), OpenError> {
         }),
         None => Ok(()),
     }
+}
+
+/// The format of the database that was made here, if one was. Refuses a later one.
+pub(super) fn noted_format(path: &Path) -> Result<Option<u32>, OpenError> {
+    let note = path.join(DATABASE).join(NOTE);
+    match fs::read_to_string(&note) {
+        Ok(text) => {
+            let wrong = || io::Error::new(io::ErrorKind::InvalidData, "not a format number");
+            let found = text.trim().parse().map_err(|_| explain(&note, wrong()))?;
+            refuse_newer(path, found)?;
+            Ok(Some(found))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(explain(&note, error)),
+    }
+}
+
+/// Refuses a format that this version does not know.
+pub(super) fn refuse_newer(path: &Path, found: u32) -> Result<(), OpenError> {
+    if found > FORMAT {
+        return Err(OpenError::Newer { path: path.to_owned(), found, known: FORMAT });
+    }
+    Ok(())
+}
+
+/// Notes that there is a database, and its format.
+pub(super) fn note_format(path: &Path) -> io::Result<()> {
+    let database = path.join(DATABASE);
+    let (new, note) = (database.join("format.new"), database.join(NOTE));
+    fs::write(&new, format!("{FORMAT}\n"))?;
+    File::open(&new)?.sync_all()?;
+    fs::rename(&new, &note)?;
+    sync_directory(&database)
 }
 
 /// Makes the names of the first files as safe as their contents.
