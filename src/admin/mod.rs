@@ -21,8 +21,6 @@ mod query;
 mod refusal;
 mod replays;
 mod system;
-#[cfg(test)]
-mod tests;
 
 use std::sync::Arc;
 
@@ -131,3 +129,6 @@ async fn bare_command(request: Request) -> Result<Actor, Refusal> {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Nothing {}
+
+#[cfg(test)]
+mod tests;

@@ -57,7 +57,11 @@ impl IntoResponse for Refusal {
 
 /// Writes the problem that a response carries, if it does, into its body.
 pub(crate) fn written(mut response: Response, request_id: &str) -> Response {
-    let Some(Refusal(problem)) = response.extensions_mut().remove::<Refusal>() else {
+    let carried = response.extensions_mut().remove::<Refusal>();
+    // the only refusals that are not ours are of paths that cannot be decoded
+    let alien = || Refusal::new(Code::MalformedRequest, "the path is not valid UTF-8");
+    let is_alien = response.status().is_client_error();
+    let Some(Refusal(problem)) = carried.or_else(|| is_alien.then(alien)) else {
         return response;
     };
     let retry_after = problem.known_code().and_then(Code::retry_after);

@@ -234,3 +234,17 @@ impl Client {
         Failure::new(Exit::Unreachable, message)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_may_not_use_the_socket_is_told_the_group() {
+        let client = Client::ingest(Path::new("/run/x.sock"), Duration::from_secs(1)).unwrap();
+        let failure = client.unreachable(&io::ErrorKind::PermissionDenied.into());
+        assert_eq!(failure.exit, Exit::NotAllowed);
+        let hint = "sudo usermod -aG postrider-submit $USER";
+        assert!(failure.message.ends_with(hint), "{}", failure.message);
+    }
+}

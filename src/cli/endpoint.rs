@@ -129,10 +129,7 @@ fn change(
     body: &serde_json::Value,
 ) -> anyhow::Result<()> {
     let view: EndpointView = client.post(list::path_of("endpoints", name, verb)?, body)?;
-    let line = || {
-        let waiting = text::count(view.counts.fresh + view.counts.timed);
-        format!("{} is {}, {waiting} deliveries wait", view.name, view.status)
-    };
+    let line = || format!("{} is {}, {} waiting", view.name, view.status, backlog(&view));
     context.one(&view, name, line)
 }
 
@@ -140,10 +137,9 @@ impl Remove {
     fn run(&self, context: &Context, client: &Client) -> anyhow::Result<()> {
         let path = list::path_of("endpoints", &self.name, "")?;
         let view: EndpointView = client.get(path.as_str())?;
-        let waiting = text::count(view.counts.fresh + view.counts.timed);
         let end = if self.cancel { "cancelled" } else { "dead" };
-        context
-            .approve(&format!("Remove {}? {waiting} waiting deliveries end {end}.", self.name))?;
+        let waiting = backlog(&view);
+        context.approve(&format!("Remove {}? Waiting: {waiting}, to end {end}.", self.name))?;
         let rest = if self.cancel { "?deliveries=cancel" } else { "?deliveries=keep" };
         let call = Call::new(Method::DELETE, path + rest);
         client.block_on(client.call(call))?;
@@ -173,6 +169,12 @@ fn verdict(context: &Context, name: &str, attempt: &Attempt) -> String {
     let detail = detail.map(|detail| format!(": {detail}")).unwrap_or_default();
     let sign = context.paint(tone, sign);
     format!("{sign} {name}   {}{status} in {took}{detail}", attempt.outcome)
+}
+
+/// What stands in its lane.
+fn backlog(view: &EndpointView) -> String {
+    let waiting = view.counts.fresh.saturating_add(view.counts.timed);
+    text::things(waiting, "delivery", "deliveries")
 }
 
 /// An endpoint with what stands in its lane.

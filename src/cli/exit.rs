@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use crate::cli::text;
 use crate::model::view::Problem;
 
 /// What the exit code tells a script. The numbers are part of the interface.
@@ -27,6 +28,8 @@ pub enum Exit {
     Undelivered = 8,
     /// `health`: something needs attention.
     Unhealthy = 69,
+    /// `run`: the store does not open, or failed (`EX_IOERR`).
+    StoreFailed = 74,
     /// The configuration is not valid (`EX_CONFIG`).
     ConfigInvalid = 78,
 }
@@ -68,7 +71,7 @@ impl From<Problem> for Failure {
         for fault in problem.errors.iter().filter(|fault| !fault.pointer.is_empty()) {
             message.push_str(&format!("\n  {}: {}", fault.pointer, fault.detail));
         }
-        Failure { exit, message }
+        Failure { exit, message: text::clean_lines(&message) }
     }
 }
 

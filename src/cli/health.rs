@@ -21,7 +21,12 @@ pub(super) struct HealthArgs {
     format: HealthFormat,
 
     /// Unhealthy if a delivery has been due for longer
-    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = humantime::parse_duration)]
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "60s",
+        value_parser = humantime::parse_duration
+    )]
     max_due: Duration,
 }
 

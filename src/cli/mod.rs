@@ -80,7 +80,7 @@ enum Command {
     Version(control::VersionArgs),
 }
 
-fn dispatch(command: &Command, context: &Context) -> anyhow::Result<ExitCode> {
+fn dispatch(command: Command, context: &Context) -> anyhow::Result<ExitCode> {
     match command {
         Command::Status(args) => args.run(context),
         Command::Health(args) => args.run(context),
@@ -113,7 +113,7 @@ where
         anstream::ColorChoice::Never.write_global();
     }
     let context = Context::new(cli.options, clock);
-    dispatch(&cli.command, &context).unwrap_or_else(|error| ended(&error))
+    dispatch(cli.command, &context).unwrap_or_else(|error| ended(&error))
 }
 
 /// Says why a command failed, and finds its exit code.

@@ -81,7 +81,13 @@ pub struct Options {
     pub socket: PathBuf,
 
     /// Give up after this long
-    #[arg(long, global = true, value_name = "DURATION", default_value = "10s", value_parser = timeout)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DURATION",
+        default_value = "10s",
+        value_parser = timeout
+    )]
     pub timeout: Duration,
 
     /// Print only errors and results

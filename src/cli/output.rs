@@ -1,10 +1,13 @@
 //! Results on stdout, talk on stderr.
 
 use std::io;
+use std::io::BufWriter;
 use std::io::Write;
 
 use anstyle::AnsiColor;
 use anstyle::Style;
+use comfy_table::Attribute;
+use comfy_table::Cell;
 use comfy_table::ContentArrangement;
 use comfy_table::Table;
 use comfy_table::presets;
@@ -77,7 +80,7 @@ impl Context {
     /// # Errors
     /// If stdout cannot be written.
     pub fn list<R: Row>(&self, rows: &[R], whole: &impl Serialize) -> anyhow::Result<()> {
-        let mut out = io::stdout().lock();
+        let mut out = BufWriter::new(io::stdout().lock());
         match self.format {
             Format::Json => write_json(&mut out, whole)?,
             Format::Jsonl => {
@@ -101,7 +104,7 @@ impl Context {
                 writeln!(out, "{}", self.table(rows, &|time| text::relative(now, time), false))?;
             }
         }
-        Ok(())
+        Ok(out.flush()?)
     }
 
     /// The rows as an aligned table.
@@ -116,7 +119,13 @@ impl Context {
     pub fn grid(&self, header: &[&str], rows: Vec<Vec<String>>) -> String {
         let mut table = Table::new();
         table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-        table.set_header(header.iter().map(|name| self.paint(Tone::Strong, name)));
+        // the table pads by width, and knows only its own styles to have none
+        if self.coloured {
+            table.enforce_styling();
+        } else {
+            table.force_no_tty();
+        }
+        table.set_header(header.iter().map(|name| Cell::new(name).add_attribute(Attribute::Bold)));
         table.add_rows(rows);
         for column in table.column_iter_mut() {
             column.set_padding((0, 2));

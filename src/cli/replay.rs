@@ -87,7 +87,7 @@ impl ReplayArgs {
 
 fn would(found: &ReplayView) -> String {
     let kept = found.matched.saturating_sub(found.expired);
-    let mut text = format!("Would send {} deliveries again.", text::count(kept));
+    let mut text = format!("Would send {} again.", text::things(kept, "delivery", "deliveries"));
     if found.expired > 0 {
         text.push_str(&format!(" Of {} more the payload is gone.", text::count(found.expired)));
     }

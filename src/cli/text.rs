@@ -107,10 +107,21 @@ pub fn count(number: u64) -> String {
     text
 }
 
+/// A number of things: `1 event`, `1,200 events`.
+pub fn things(number: u64, one: &str, many: &str) -> String {
+    let name = if number == 1 { one } else { many };
+    format!("{} {name}", count(number))
+}
+
 /// What came from outside, fit for a terminal and for one cell: no control characters, so that
 /// nobody's payload moves the cursor or ends a row.
 pub fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+/// The same for text of several lines: only their ends are kept of what controls.
+pub fn clean_lines(text: &str) -> String {
+    text.split('\n').map(clean).collect::<Vec<_>>().join("\n")
 }
 
 /// The first characters of an id, as many as a command takes for it.
@@ -146,10 +157,13 @@ mod tests {
     fn numbers_are_grouped() {
         assert_eq!([0, 999, 1_000, 1_204_331].map(count), ["0", "999", "1,000", "1,204,331"]);
         assert_eq!(bytes(1_229), "1.2 KiB");
+        assert_eq!(things(1, "event", "events"), "1 event");
+        assert_eq!(things(1_200, "event", "events"), "1,200 events");
     }
 
     #[test]
     fn escape_sequences_do_not_reach_the_terminal() {
         assert_eq!(clean("a\u{1b}[2Jb\tc\n"), "a\u{fffd}[2Jb\u{fffd}c\u{fffd}");
+        assert_eq!(clean_lines("a\u{1b}\nb\r"), "a\u{fffd}\nb\u{fffd}");
     }
 }

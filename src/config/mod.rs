@@ -6,10 +6,11 @@
 //! faults are reported at once, each with its file, line and column ([`ConfigErrors`]).
 //!
 //! Invariants: a `Config` exists only if nothing was wrong; a key that does nothing does not exist;
-//! secrets are in no `Debug`, no error and no output of [`show`].
+//! secrets are in no `Debug`, no error and no output of [`show()`].
 
 pub mod value;
 pub mod schema;
+pub mod text;
 pub mod source;
 pub mod fault;
 pub mod render;
@@ -22,6 +23,7 @@ pub mod endpoint;
 pub mod checks;
 pub mod load;
 pub mod show;
+mod change;
 
 use crate::config::reader::Reader;
 use crate::config::schema::Shape;
@@ -35,6 +37,7 @@ use crate::config::sections::Retry;
 use crate::config::sections::Storage;
 use crate::config::sections::Tls;
 
+pub use change::Changes;
 pub use checks::STOP_TIMEOUT;
 pub use endpoint::EndpointConfig;
 pub use fault::{Code, ConfigErrors, Finding, Level};

@@ -1,6 +1,7 @@
 //! Findings for a terminal: the line, a caret under the place, and help. A secret that stands in
 //! the line is masked.
 
+use annotate_snippets::Annotation;
 use annotate_snippets::AnnotationKind;
 use annotate_snippets::Group;
 use annotate_snippets::Level as Severity;
@@ -9,6 +10,7 @@ use annotate_snippets::Snippet as Excerpt;
 
 use crate::config::fault::Finding;
 use crate::config::fault::Level;
+use crate::config::fault::Snippet;
 
 /// At most this many findings are shown in full; a file that is not ours at all has thousands.
 pub const FINDINGS_SHOWN_MAX: usize = 50;
@@ -56,17 +58,9 @@ fn one(finding: &Finding, renderer: &Renderer) -> String {
         (None, None) => finding.message.clone(),
     };
     let title = severity.primary_title(title).id(finding.code.as_str());
-    let masked = finding.snippet.as_ref().map(|snippet| mask(&snippet.text));
-    let mut group = match (&finding.snippet, &masked) {
-        (Some(snippet), Some(text)) => {
-            let mut annotation = AnnotationKind::Primary.span(snippet.span.clone());
-            if !finding.label.is_empty() {
-                annotation = annotation.label(finding.label.as_str());
-            }
-            let excerpt = Excerpt::source(text.as_str()).annotation(annotation);
-            title.element(excerpt.path(finding.file.as_deref()))
-        }
-        _ => Group::with_title(title),
+    let mut group = match &finding.snippet {
+        Some(snippet) => title.element(excerpt(finding, snippet)),
+        None => Group::with_title(title),
     };
     if let Some(help) = &finding.help {
         group = group.element(Severity::HELP.message(help.as_str()));
@@ -74,9 +68,41 @@ fn one(finding: &Finding, renderer: &Renderer) -> String {
     renderer.render(&[group])
 }
 
-/// The text with secrets made unreadable, every byte in its place.
+/// The lines that a finding is about.
+fn excerpt<'a>(finding: &'a Finding, snippet: &Snippet) -> Excerpt<'a, Annotation<'a>> {
+    let text = snippet.text.as_str();
+    let (start, end) = (snippet.span.start.min(text.len()), snippet.span.end.min(text.len()));
+    let from = text.get(..start).and_then(|text| text.rfind('\n')).map_or(0, |at| at + 1);
+    let rest = text.get(end..).and_then(|text| text.find('\n'));
+    let to = rest.map_or(text.len(), |at| end + at);
+    let lines = mask(text.get(from..to).unwrap_or_default());
+    let mut annotation = AnnotationKind::Primary.span(start - from..end - from);
+    if !finding.label.is_empty() {
+        annotation = annotation.label(finding.label.as_str());
+    }
+    let excerpt = Excerpt::source(lines).line_start(finding.line.unwrap_or(1));
+    excerpt.path(finding.file.as_deref()).annotation(annotation)
+}
+
+/// The text with secrets made unreadable, every byte in its place. After the beginning of a text of
+/// several lines, everything counts as secret.
 fn mask(text: &str) -> String {
-    text.split_inclusive('\n').map(|line| mask_user(&mask_line(line))).collect()
+    let mut open = false;
+    let mut masked = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        if open {
+            masked.extend(line.chars().map(stars));
+        } else {
+            masked.push_str(&mask_user(&mask_line(line)));
+        }
+        open |= line.contains("\"\"\"") || line.contains("'''");
+    }
+    masked
+}
+
+/// As many stars as a letter has bytes; the end of a line stays.
+fn stars(letter: char) -> String {
+    if letter == '\n' { "\n".to_owned() } else { "*".repeat(letter.len_utf8()) }
 }
 
 /// Masks user name and password in a URL.
@@ -103,7 +129,7 @@ fn mask_line(line: &str) -> String {
         let inside = quote.is_some_and(|quote| quote != letter);
         let spared = prefixed.is_none() && REFERENCES.contains(&word.as_str());
         if inside && at >= from && !spared {
-            masked.extend(std::iter::repeat_n('*', letter.len_utf8()));
+            masked.push_str(&stars(letter));
             continue;
         }
         masked.push(letter);
@@ -139,7 +165,8 @@ mod tests {
         assert_eq!(masked("x = \"whsec_QUJD\""), "x = \"**********\"");
         assert_eq!(masked("\"Authorization\" = \"Bearer x\""), "\"*************\" = \"********\"");
         assert_eq!(masked("u = \"https://me:pw@a.example/\""), "u = \"https://*****@a.example/\"");
-        assert_eq!(masked("a = 'whsec_QQ"), "a = '********", "even where it has no end");
+        assert_eq!(masked("value = '''\nabc'''"), "value = '''\n******");
+        assert_eq!(masked("a = 'whsec_QQ\n"), "a = '********\n", "even where it has no end");
     }
 
     #[test]

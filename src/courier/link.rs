@@ -28,6 +28,8 @@ use crate::courier::settings::Spawner;
 
 /// How long a connection that nobody needs may take to say goodbye.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a connection that waited may take to be ready for a request.
+const READY_TIMEOUT: Duration = Duration::from_millis(100);
 /// The longest head of a response, in bytes.
 pub const RESPONSE_HEAD_BYTES_MAX: usize = 32 * 1024;
 /// The most headers of a response.
@@ -182,7 +184,21 @@ impl Link {
         Doubt(Some(Arc::clone(&self.life)))
     }
 
-    /// Sends a request once the connection takes it, and waits for the head of the response.
+    /// Whether it takes a request right now. Of a connection that waited, what came meanwhile, its
+    /// end above all, has to be noticed before a request is written to it: afterwards nobody could
+    /// tell whether it arrived. Nor is it of use if its last request was answered before it was
+    /// read, and still is not.
+    pub async fn is_ready(&mut self) -> bool {
+        // Lets the connection look at its socket, where both share a thread.
+        tokio::task::yield_now().await;
+        let ready = match &mut self.wire {
+            Wire::H1(sender) => tokio::time::timeout(READY_TIMEOUT, sender.ready()).await,
+            Wire::H2(sender) => tokio::time::timeout(READY_TIMEOUT, sender.ready()).await,
+        };
+        matches!(ready, Ok(Ok(())))
+    }
+
+    /// Sends a request and waits for the head of the response.
     ///
     /// # Errors
     /// What hyper says, with the request if nothing of it was sent.
@@ -190,16 +206,9 @@ impl Link {
         &mut self,
         request: Request<RequestBody>,
     ) -> Result<Response<Incoming>, TrySendError<Request<RequestBody>>> {
-        // An error of `ready` comes again from the sending itself, together with the request.
         match &mut self.wire {
-            Wire::H1(sender) => {
-                let _ = sender.ready().await;
-                sender.try_send_request(request).await
-            }
-            Wire::H2(sender) => {
-                let _ = sender.ready().await;
-                sender.try_send_request(request).await
-            }
+            Wire::H1(sender) => sender.try_send_request(request).await,
+            Wire::H2(sender) => sender.try_send_request(request).await,
         }
     }
 }

@@ -68,7 +68,8 @@ impl Pool {
         }
         let idle = hosts.entry(key.clone()).or_default();
         // One connection that requests share is enough.
-        let served = link.is_h2() && idle.iter().any(|idle| idle.link.is_h2());
+        let shares = |idle: &Idle| idle.link.is_h2() && !idle.link.is_spent();
+        let served = link.is_h2() && idle.iter().any(shares);
         if !served && idle.len() < IDLE_PER_HOST_MAX {
             idle.push(Idle { link, since: now });
         }

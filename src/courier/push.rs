@@ -48,7 +48,7 @@ pub struct Handles {
 }
 
 /// One attempt to be made.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Job {
     /// Where to.
     pub target: Arc<Target>,
@@ -200,6 +200,10 @@ impl Courier {
         trace: &mut Trace,
     ) -> Result<Response<Incoming>, Failure> {
         loop {
+            if lease.link.reused && !lease.link.is_ready().await {
+                *lease = Lease::of(self.link(&job.target, addresses, trace).await?);
+                continue;
+            }
             let now = (self.clock)();
             let form = if lease.link.is_h2() { Form::H2 } else { Form::H1 };
             let request = request::build(job, &self.user_agent, now, form)
@@ -210,7 +214,7 @@ impl Courier {
             match sent {
                 Ok(Ok(response)) => return Ok(response),
                 Ok(Err(error)) if lease.link.reused && error.message().is_some() => {
-                    // Closed while it waited in the pool, and nothing of the request was sent.
+                    // Closed at the last moment, and nothing of the request was sent.
                     *lease = Lease::of(self.link(&job.target, addresses, trace).await?);
                 }
                 Ok(Err(error)) => return Err(Failure::of(Phase::Exchange, error.error())),

@@ -67,8 +67,8 @@ const RESERVED_HEADERS: [&str; 16] = [
 ];
 const RESERVED_PREFIXES: [&str; 2] = ["webhook-", "postrider-"];
 
-/// How an endpoint is described by the configuration.
-#[derive(Debug)]
+/// How an endpoint is described by the configuration. It has no `Debug`, because URL and headers
+/// may hold secrets.
 pub struct TargetSpec {
     /// Where it is.
     pub url: String,

@@ -12,20 +12,25 @@ use crate::admin::metrics::EndpointSeries;
 use crate::config::Config;
 use crate::config::EndpointConfig;
 use crate::config::value;
+use crate::courier::Courier;
 use crate::courier::EgressRules;
+use crate::courier::Handles;
 use crate::courier::IpFamily;
 use crate::courier::Limits;
+use crate::courier::Roots;
+use crate::courier::Settings;
+use crate::courier::Spawner;
+use crate::courier::SystemResolver;
 use crate::courier::Target;
 use crate::courier::TargetError;
 use crate::courier::TargetSpec;
-use crate::engine::retired;
+use crate::courier::TlsVersion;
+use crate::daemon::clock::Clock;
 use crate::model::Endpoint;
 use crate::model::EndpointEntry;
 use crate::model::EndpointNo;
 use crate::model::EndpointState;
 use crate::model::Held;
-use crate::model::RetryPolicy;
-use crate::model::Schedule;
 use crate::model::Time;
 use crate::policy::keys::SigningKey;
 
@@ -99,7 +104,7 @@ pub(crate) enum BindError {
 pub(crate) struct Binding {
     /// The book.
     pub(crate) book: Book,
-    /// What the engine has to know.
+    /// What the engine has to know of those that can be called.
     pub(crate) endpoints: Vec<Endpoint>,
     /// Entries that the store lacks.
     pub(crate) entries: Vec<EndpointEntry>,
@@ -178,7 +183,7 @@ pub(crate) fn bind(
                 let definition = stored(entry, json, config)?;
                 binding.add(entry, Origin::Api, Arc::new(definition), (&rules, config), metrics)?;
             }
-            None => binding.retire(entry, metrics, now),
+            None => binding.retire(entry, metrics),
         }
     }
     Ok(binding)
@@ -206,18 +211,8 @@ impl Binding {
         Ok(())
     }
 
-    fn retire(&mut self, entry: &EndpointEntry, metrics: &Metrics, now: Time) {
+    fn retire(&mut self, entry: &EndpointEntry, metrics: &Metrics) {
         let name: Arc<str> = entry.name.as_str().into();
-        let mut state = entry.state.clone();
-        state.disabled = Some(retired(now));
-        self.endpoints.push(Endpoint {
-            no: entry.no,
-            name: Arc::clone(&name),
-            types: Vec::new(),
-            max_in_flight: 1,
-            retry: Arc::new(no_retry()),
-            state,
-        });
         let series = metrics.endpoint(&name);
         let (definition, target) = (None, None);
         self.put(Page { no: entry.no, name, origin: Origin::Retired, definition, target, series });
@@ -251,19 +246,6 @@ fn stored(entry: &EndpointEntry, json: &str, config: &Config) -> Result<Endpoint
         let first = faults.first();
         wrong(first.map(|f| format!("{}: {}", f.pointer, f.detail)).unwrap_or_default())
     })
-}
-
-/// Nothing is sent for a retired endpoint, so nothing is tried again either.
-fn no_retry() -> RetryPolicy {
-    RetryPolicy {
-        schedule: Schedule::Steps(Vec::new()),
-        jitter: 0.0,
-        honor_retry_after: false,
-        retry_after_max: std::time::Duration::ZERO,
-        give_up_on: Vec::new(),
-        disable_on: Vec::new(),
-        max_age: None,
-    }
 }
 
 /// What may be called at all, by the configuration.
@@ -322,4 +304,36 @@ pub(crate) fn target(
     };
     let rules = EgressRules { https_only: definition.https_only, ..rules.clone() };
     Target::new(spec, &rules).map_err(|error| BindError::Target(Arc::clone(name), error))
+}
+
+/// A courier by this configuration.
+///
+/// # Errors
+/// [`BindError::Setup`] if certificates cannot be read or a setting cannot be used.
+pub(crate) fn courier(config: &Config, clock: &Arc<Clock>) -> Result<Courier, BindError> {
+    let (delivery, tls) = (&config.delivery, &config.tls);
+    let settings = Settings {
+        user_agent: delivery.user_agent_text(),
+        http2: delivery.http2,
+        pool_idle_timeout: delivery.pool_idle_timeout.get(),
+        dns_cache_ttl: delivery.dns_cache_ttl.get(),
+        roots: match &tls.roots {
+            value::Roots::System => Roots::System,
+            value::Roots::File(path) => Roots::File(path.clone()),
+        },
+        extra_roots: tls.extra_roots.clone(),
+        tls_min: match tls.min_version {
+            value::TlsVersion::V1_2 => TlsVersion::V1_2,
+            value::TlsVersion::V1_3 => TlsVersion::V1_3,
+        },
+    };
+    let clock = Arc::clone(clock);
+    let handles = Handles {
+        clock: Arc::new(move || clock.now()),
+        spawner: Spawner::new(|task| {
+            tokio::spawn(task);
+        }),
+        resolver: Arc::new(SystemResolver),
+    };
+    Ok(Courier::new(&settings, handles)?)
 }

@@ -42,6 +42,9 @@ pub enum LogError {
     /// Logs were set up before.
     #[error("logs are already set up")]
     Taken,
+    /// What wrote them is gone.
+    #[error("logs are no longer written")]
+    Gone,
 }
 
 /// Changes the filter while the daemon runs.
@@ -52,11 +55,11 @@ impl LogHandle {
     /// From now on, what `level` lets through is logged.
     ///
     /// # Errors
-    /// [`LogError::Filter`] if it cannot be read; the old filter stays.
+    /// [`LogError::Filter`] if it cannot be read, and the old filter stays; [`LogError::Gone`]
+    /// after the end of all logs.
     pub fn set_level(&self, level: &str) -> Result<(), LogError> {
         let filter = filter(level)?;
-        // fails only where the subscriber is gone, and with it all logs
-        self.0.reload(filter).map_err(|_| LogError::Taken)
+        self.0.reload(filter).map_err(|_| LogError::Gone)
     }
 }
 

@@ -115,7 +115,7 @@ pub(crate) struct Rules {
     /// The endpoints.
     pub(crate) book: Book,
     /// Makes attempts by these settings.
-    pub(crate) courier: Courier,
+    pub(crate) courier: Arc<Courier>,
 }
 
 /// What the hub, the servers and the API share.

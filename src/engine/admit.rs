@@ -43,6 +43,7 @@ enum Item {
     Written {
         event: Arc<Event>,
         started: Vec<EndpointNo>,
+        keyed: bool,
     },
     Refused(Refusal),
 }
@@ -179,6 +180,7 @@ impl Engine {
                     due: now,
                     event: Some(Arc::clone(&event)),
                     cancel: None,
+                    moved_to: None,
                 };
                 self.take_off(DeliveryId::new(id, no), flight);
                 started.push(no);
@@ -190,7 +192,7 @@ impl Engine {
             key,
             keys_since: now.minus(self.limits.idempotency_window),
         })));
-        Item::Written { event, started }
+        Item::Written { event, started, keyed: key.is_some() }
     }
 
     /// The commit is safe: answers, and lets go what may go.
@@ -204,18 +206,20 @@ impl Engine {
         let mut receipts = receipts.into_iter();
         let mut answers = Vec::with_capacity(admission.items.len());
         for item in admission.items {
-            let (event, started) = match item {
+            let (event, started, keyed) = match item {
                 Item::Refused(refusal) => {
                     answers.push(Err(refusal));
                     continue;
                 }
-                Item::Written { event, started } => (event, started),
+                Item::Written { event, started, keyed } => (event, started, keyed),
             };
             let promised = u64::try_from(event.targets.len()).unwrap_or(u64::MAX);
             self.promised = self.promised.saturating_sub(promised);
             match receipts.next() {
                 Some(Receipt::Duplicate { first, targets, accepted_at, same }) => {
-                    self.call_off(&event, &started);
+                    for no in &started {
+                        self.land(DeliveryId::new(event.id, *no), out);
+                    }
                     out.push(Effect::Publish(Notice::Duplicate { first, same }));
                     answers.push(if same {
                         Ok(Admitted { event: first, accepted_at, targets, duplicate: true })
@@ -231,7 +235,7 @@ impl Engine {
                         targets: event.targets.clone(),
                         duplicate: false,
                     }));
-                    out.push(Effect::Publish(Notice::Accepted { event }));
+                    out.push(Effect::Publish(Notice::Accepted { event, keyed }));
                 }
             }
         }
@@ -251,12 +255,6 @@ impl Engine {
                 let kept = soon.then(|| Arc::clone(event));
                 self.queue(no, due, Progress::default(), kept);
             }
-        }
-    }
-
-    fn call_off(&mut self, event: &Event, started: &[EndpointNo]) {
-        for no in started {
-            self.land(DeliveryId::new(event.id, *no));
         }
     }
 }

@@ -1,12 +1,14 @@
 //! What people want: deliveries sent again or ended, endpoints held or let go, a new configuration.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::engine::Draining;
 use crate::engine::Engine;
 use crate::engine::Pending;
 use crate::engine::flight::CancelBy;
 use crate::engine::flight::Phase;
+use crate::engine::lane::Removal;
 use crate::engine::words::Caller;
 use crate::engine::words::Command;
 use crate::engine::words::Effect;
@@ -23,6 +25,7 @@ use crate::model::LaneCounts;
 use crate::model::Next;
 use crate::model::Receipt;
 use crate::model::Record;
+use crate::model::RetryPolicy;
 use crate::model::Step;
 use crate::model::StepKind;
 use crate::model::Time;
@@ -38,7 +41,7 @@ pub(crate) enum Order {
     Cancel { caller: Caller, delivery: DeliveryId },
     State { caller: Caller, endpoint: EndpointNo, state: EndpointState },
     Configure { caller: Caller, endpoints: Vec<Endpoint>, entries: Vec<EndpointEntry> },
-    Sweep { caller: Caller, actor: String, entry: Box<EndpointEntry> },
+    Sweep { caller: Caller, entry: Box<EndpointEntry>, step: Box<Step> },
     Remove { caller: Caller },
 }
 
@@ -77,7 +80,10 @@ impl Engine {
                 let order = Order::Configure { caller, endpoints, entries };
                 self.commit(records, Pending::Order(order), out);
             }
-            Command::Remove(entry) => self.remove(now, caller, actor, entry, out),
+            Command::Remove { entry, next } => {
+                let last = Some((caller, entry));
+                self.remove(now, Removal { actor, next, last }, out);
+            }
             Command::Drain => {
                 self.draining = Draining::Asked;
                 let ready: Vec<_> = self.lanes.keys().copied().collect();
@@ -147,42 +153,46 @@ impl Engine {
         self.commit(vec![Record::Endpoint(Box::new(entry))], Pending::Order(order), out);
     }
 
-    fn remove(
-        &mut self,
-        now: Time,
-        caller: Caller,
-        actor: String,
-        entry: Box<EndpointEntry>,
-        out: &mut Vec<Effect>,
-    ) {
-        let Some(lane) = self.lanes.get_mut(&entry.no) else {
+    /// From now on nothing new comes in, and nothing goes out. What is under way ends first.
+    fn remove(&mut self, now: Time, removal: Removal, out: &mut Vec<Effect>) {
+        let Some((caller, entry)) = &removal.last else { return };
+        let (caller, no) = (*caller, entry.no);
+        let lane = self.lanes.get_mut(&no).filter(|lane| lane.removal.is_none());
+        let Some(lane) = lane else {
             out.push(Effect::Reply { caller, reply: Reply::NoSuchEndpoint });
             return;
         };
-        // from now on nothing new comes in, and nothing goes out
-        lane.removed = true;
         lane.endpoint.types.clear();
         self.names.remove(&lane.endpoint.name);
-        let reason = "the endpoint is being removed".to_owned();
         let mut state = lane.endpoint.state.clone();
-        state.disabled = Some(Held { since: now, actor: actor.clone(), reason });
-        let no = entry.no;
+        let reason = "the endpoint is being removed".to_owned();
+        state.disabled = Some(Held { since: now, actor: removal.actor.clone(), reason });
+        lane.removal = Some(removal);
+        out.extend(self.flights.dialling_to(no).map(Effect::Abort));
         self.set_state(now, no, state, out);
-        self.sweep(now, caller, actor, entry, out);
+        self.remove_rest(no, out);
+    }
+
+    /// Ends what waits in a lane that is being removed, once nothing is in flight any more.
+    pub(crate) fn remove_rest(&mut self, no: EndpointNo, out: &mut Vec<Effect>) {
+        let Some(lane) = self.lanes.get_mut(&no).filter(|lane| lane.flights == 0) else { return };
+        let Some(removal) = &mut lane.removal else { return };
+        let Some((caller, entry)) = removal.last.take() else { return };
+        let kind = StepKind::Command { actor: removal.actor.clone() };
+        let at = entry.removed.unwrap_or_default();
+        let step = Box::new(Step { at, kind, next: removal.next });
+        self.sweep(caller, entry, step, out);
     }
 
     fn sweep(
         &mut self,
-        now: Time,
         caller: Caller,
-        actor: String,
         entry: Box<EndpointEntry>,
+        step: Box<Step>,
         out: &mut Vec<Effect>,
     ) {
-        let kind = StepKind::Command { actor: actor.clone() };
-        let step = Box::new(Step { at: now, kind, next: Next::Cancelled });
-        let records = vec![Record::Sweep { endpoint: entry.no, step, limit: SWEEP_ROWS }];
-        self.commit(records, Pending::Order(Order::Sweep { caller, actor, entry }), out);
+        let sweep = Record::Sweep { endpoint: entry.no, step: step.clone(), limit: SWEEP_ROWS };
+        self.commit(vec![sweep], Pending::Order(Order::Sweep { caller, entry, step }), out);
     }
 
     /// A command's commit is safe.
@@ -211,7 +221,7 @@ impl Engine {
                 self.configure(now, endpoints, entries, out);
                 (caller, Reply::Done)
             }
-            Order::Sweep { caller, actor, entry } => {
+            Order::Sweep { caller, entry, step } => {
                 let swept = match receipts.into_iter().next() {
                     Some(Receipt::Swept(dues)) => dues,
                     _ => Vec::new(),
@@ -219,7 +229,7 @@ impl Engine {
                 let more = swept.len() >= usize::from(SWEEP_ROWS);
                 swept.into_iter().for_each(|due| self.take_away(entry.no, due));
                 if more {
-                    self.sweep(now, caller, actor, entry, out);
+                    self.sweep(caller, entry, step, out);
                 } else {
                     let records = vec![Record::Endpoint(entry.clone())];
                     self.entries.insert(entry.no, *entry);
@@ -239,8 +249,10 @@ impl Engine {
                 if let Some(from) = from {
                     self.take_away(delivery.endpoint, from);
                 }
-                if let Some(to) = to {
-                    self.queue(delivery.endpoint, to, progress, None);
+                match (to, self.flights.get_mut(delivery)) {
+                    (Some(to), Some(flight)) => flight.moved_to = Some((to, progress)),
+                    (Some(to), None) => self.queue(delivery.endpoint, to, progress, None),
+                    (None, _) => {}
                 }
                 Ok(())
             }
@@ -251,8 +263,7 @@ impl Engine {
 
     /// A row that is no longer on disk.
     fn take_away(&mut self, no: EndpointNo, due: Due) {
-        let Some(lane) = self.lanes.get_mut(&no) else { return };
-        let row = lane.shelf(due.class).remove(due);
+        let row = self.on_shelf(no, due.class, |shelf| shelf.remove(due)).flatten();
         self.count(no, due.class, -1);
         if let Some(row) = row {
             self.forget(&row);
@@ -294,22 +305,31 @@ impl Engine {
         }
         let gone: Vec<_> = self.lanes.keys().copied().filter(|no| !kept.contains(no)).collect();
         for no in gone {
-            if let Some(lane) = self.lanes.get_mut(&no) {
-                lane.endpoint.types.clear();
-                lane.endpoint.state.disabled = Some(retired(now));
-                self.names.remove(&lane.endpoint.name);
+            if let Some(entry) = self.entries.get(&no).filter(|entry| entry.removed.is_none()) {
+                let endpoint = undefined(entry);
+                self.names.remove(&endpoint.name);
+                self.install(endpoint, LaneCounts::default());
             }
             self.put_back_ready(now, no, out);
         }
     }
 }
 
-/// Why deliveries of an endpoint are held that is defined nowhere any more.
-pub fn retired(now: Time) -> Held {
-    Held {
-        since: now,
+/// The rules of an endpoint that is defined nowhere any more: it takes nothing, and what waits for
+/// it is held until it is defined again.
+pub(crate) fn undefined(entry: &EndpointEntry) -> Endpoint {
+    let held = Held {
+        since: Time::ZERO,
         actor: "postrider".to_owned(),
         reason: "no longer in the configuration".to_owned(),
+    };
+    Endpoint {
+        no: entry.no,
+        name: entry.name.as_str().into(),
+        types: Vec::new(),
+        max_in_flight: 1,
+        retry: Arc::new(RetryPolicy::never()),
+        state: EndpointState { paused: entry.state.paused.clone(), disabled: Some(held) },
     }
 }
 

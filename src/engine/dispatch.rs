@@ -99,6 +99,7 @@ impl Engine {
             return Served::CrowdedOut;
         }
         let Some((due, row)) = lane.take_due(now) else { return Served::Nothing };
+        self.rows -= 1;
         self.start(now, no, due, row, starts);
         Served::Again
     }
@@ -117,6 +118,7 @@ impl Engine {
             due: since,
             event: row.event,
             cancel: None,
+            moved_to: None,
         };
         self.take_off(delivery, flight);
         starts.records.push(Record::Start { delivery, from: due });
@@ -134,8 +136,10 @@ impl Engine {
             if receipt == Receipt::Applied {
                 self.make_ready(delivery);
             } else {
-                // somebody moved it meanwhile; where it stands now, it will be found
-                self.land(delivery);
+                let moved_to = self.land(delivery, out).and_then(|flight| flight.moved_to);
+                if let Some((due, progress)) = moved_to {
+                    self.queue(delivery.endpoint, due, progress, None);
+                }
                 let doing = "start";
                 out.push(Effect::Publish(Notice::Disagreement { delivery, doing }));
             }
@@ -165,16 +169,30 @@ impl Engine {
         if let Some(lane) = self.lanes.get_mut(&delivery.endpoint) {
             self.busy += usize::from(lane.started == 0);
             lane.started += 1;
+            lane.flights += 1;
         }
     }
 
     /// A flight ends without an attempt.
-    pub(crate) fn land(&mut self, delivery: DeliveryId) -> Option<Flight> {
+    pub(crate) fn land(&mut self, delivery: DeliveryId, out: &mut Vec<Effect>) -> Option<Flight> {
+        self.free_place(delivery);
+        self.end_flight(delivery, out)
+    }
+
+    /// A flight is over.
+    pub(crate) fn end_flight(
+        &mut self,
+        delivery: DeliveryId,
+        out: &mut Vec<Effect>,
+    ) -> Option<Flight> {
         let flight = self.flights.remove(delivery)?;
-        if flight.phase != Phase::Settling {
-            self.free_place(delivery);
+        let no = delivery.endpoint;
+        if let Some(lane) = self.lanes.get_mut(&no) {
+            debug_assert!(lane.flights > 0, "a flight ends once");
+            lane.flights = lane.flights.saturating_sub(1);
+            self.ring_in(no);
+            self.remove_rest(no, out);
         }
-        self.ring_in(delivery.endpoint);
         Some(flight)
     }
 

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use crate::engine::words::Caller;
 use crate::model::DeliveryId;
+use crate::model::Due;
+use crate::model::EndpointNo;
 use crate::model::Event;
 use crate::model::Progress;
 use crate::model::Time;
@@ -39,6 +41,9 @@ pub(crate) struct Flight {
     /// Its event, where it still is in memory.
     pub(crate) event: Option<Arc<Event>>,
     pub(crate) cancel: Option<CancelBy>,
+    /// Where somebody has moved it while its start was being written: the start will be found
+    /// stale, and it waits there.
+    pub(crate) moved_to: Option<(Due, Progress)>,
 }
 
 /// All deliveries under way, and those found in flight at the start, not yet dealt with.
@@ -66,6 +71,14 @@ impl Flights {
 
     pub(crate) fn get_mut(&mut self, delivery: DeliveryId) -> Option<&mut Flight> {
         self.by_delivery.get_mut(&delivery)
+    }
+
+    /// The attempts under way to an endpoint.
+    pub(crate) fn dialling_to(&self, no: EndpointNo) -> impl Iterator<Item = DeliveryId> {
+        let to = move |(delivery, flight): (&DeliveryId, &Flight)| {
+            (delivery.endpoint == no && flight.phase == Phase::Dialling).then_some(*delivery)
+        };
+        self.by_delivery.iter().filter_map(to)
     }
 
     pub(crate) fn insert(&mut self, delivery: DeliveryId, flight: Flight) {

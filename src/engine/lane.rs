@@ -10,12 +10,15 @@ use std::collections::BTreeMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::engine::words::Caller;
 use crate::model::Class;
 use crate::model::DeliveryId;
 use crate::model::Due;
 use crate::model::Endpoint;
+use crate::model::EndpointEntry;
 use crate::model::Event;
 use crate::model::LaneCounts;
+use crate::model::Next;
 use crate::model::Progress;
 use crate::model::Time;
 
@@ -69,6 +72,11 @@ impl Shelf {
         self.rows.first_key_value().map(|(due, _)| *due)
     }
 
+    /// Rows in memory.
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
     /// A row that was just written. Returns what fell out of memory for it.
     pub(crate) fn push(&mut self, due: Due, row: Row, rows_max: usize) -> Option<Row> {
         let within = self.rows.last_key_value().is_some_and(|(last, _)| due < *last);
@@ -76,9 +84,9 @@ impl Shelf {
             self.leave_on_disk(due);
             return Some(row);
         }
-        self.rows.insert(due, row);
-        if self.rows.len() <= rows_max {
-            return None;
+        let same = self.rows.insert(due, row);
+        if same.is_some() || self.rows.len() <= rows_max {
+            return same;
         }
         let (last, row) = self.rows.pop_last()?;
         self.leave_on_disk(last);
@@ -113,14 +121,13 @@ impl Shelf {
         Some(self.rows.last_key_value().map(|(due, _)| *due))
     }
 
-    /// What was read, in order, and whether the queue ends with it. Returns how many are new.
+    /// What was read, in order, and whether the queue ends with it.
     pub(crate) fn read(
         &mut self,
         rows: impl Iterator<Item = (Due, Progress)>,
         end: bool,
         rows_max: usize,
-    ) -> usize {
-        let before = self.rows.len();
+    ) {
         let mut cut = false;
         for (due, progress) in rows {
             if self.rows.len() >= rows_max {
@@ -139,7 +146,6 @@ impl Shelf {
         }
         let complete = end && missed.is_none() && !cut;
         self.behind = if complete { Behind::Nothing } else { Behind::Something };
-        self.rows.len().saturating_sub(before)
     }
 }
 
@@ -163,8 +169,21 @@ pub(crate) struct Lane {
     pub(crate) timer: Option<Time>,
     /// What stands on disk.
     pub(crate) counts: LaneCounts,
-    /// Its endpoint is being removed: what is still under way is not tried again.
-    pub(crate) removed: bool,
+    /// Deliveries of it that are in flight, those whose step is being written included.
+    pub(crate) flights: usize,
+    /// Its endpoint is being removed.
+    pub(crate) removal: Option<Removal>,
+}
+
+/// The end of a lane: nothing is tried again, and when nothing is in flight any more, what waits
+/// is ended as well.
+#[derive(Clone, Debug)]
+pub(crate) struct Removal {
+    pub(crate) actor: String,
+    /// How its deliveries end.
+    pub(crate) next: Next,
+    /// What is to be done once nothing is in flight; taken then.
+    pub(crate) last: Option<(Caller, Box<EndpointEntry>)>,
 }
 
 impl Lane {
@@ -180,7 +199,8 @@ impl Lane {
             in_ring: false,
             timer: None,
             counts,
-            removed: false,
+            flights: 0,
+            removal: None,
         }
     }
 
@@ -235,9 +255,9 @@ mod tests {
         Row { progress: Progress::default(), event: None }
     }
 
-    fn read(shelf: &mut Shelf, rows: &[u64], end: bool) -> usize {
+    fn read(shelf: &mut Shelf, rows: &[u64], end: bool) {
         let rows = rows.iter().map(|n| (due(*n), Progress::default()));
-        shelf.read(rows, end, SHELF_ROWS_MAX)
+        shelf.read(rows, end, SHELF_ROWS_MAX);
     }
 
     #[test]
@@ -255,11 +275,11 @@ mod tests {
         for n in 1..=3 {
             shelf.push(due(n), row(), 2);
         }
-        assert_eq!(shelf.rows.len(), 2);
+        assert_eq!(shelf.len(), 2);
         assert_eq!(shelf.wants(), Some(Some(due(2))), "goes on after the last in memory");
         assert_eq!(shelf.wants(), None, "one reading at a time");
-        assert_eq!(read(&mut shelf, &[3], true), 1);
-        assert_eq!(shelf.rows.len(), 3);
+        read(&mut shelf, &[3], true);
+        assert_eq!(shelf.len(), 3);
     }
 
     #[test]
@@ -282,7 +302,7 @@ mod tests {
         assert_eq!(shelf.wants(), Some(Some(due(1))), "9 may have been missed");
         read(&mut shelf, &[9], true);
         assert_eq!(shelf.wants(), None);
-        assert_eq!(shelf.rows.len(), 2);
+        assert_eq!(shelf.len(), 2);
     }
 
     #[test]

@@ -30,12 +30,12 @@ use fastrand::Rng;
 
 use crate::engine::admit::Admission;
 use crate::engine::command::Order;
-pub use crate::engine::command::retired;
 use crate::engine::flight::Flights;
 use crate::engine::lane::Lane;
 use crate::engine::lane::Row;
 use crate::engine::lane::SHELF_ROWS_MAX;
 use crate::engine::lane::SHELF_ROWS_MIN;
+use crate::engine::lane::Shelf;
 use crate::engine::mint::Mint;
 use crate::engine::settle::Settlement;
 pub use crate::engine::words::*;
@@ -100,8 +100,8 @@ enum Draining {
 }
 
 impl Engine {
-    /// An engine over what the store recovered. Its endpoints are those of the configuration and,
-    /// held back, those that only the store still knows. [`Engine::wake`] gets it going.
+    /// An engine over what the store recovered. Its endpoints are those that are defined and, held
+    /// back, those that only the store still knows. [`Engine::wake`] gets it going.
     pub fn new(
         limits: Limits,
         seed: u64,
@@ -129,7 +129,10 @@ impl Engine {
             disk_low: false,
             draining: Draining::No,
         };
-        for endpoint in endpoints {
+        let defined: BTreeSet<_> = endpoints.iter().map(|endpoint| endpoint.no).collect();
+        let known = recovered.entries.iter().filter(|entry| entry.removed.is_none());
+        let undefined = known.filter(|entry| !defined.contains(&entry.no)).map(command::undefined);
+        for endpoint in endpoints.into_iter().chain(undefined) {
             let counts = counts.get(&endpoint.no).copied().unwrap_or_default();
             engine.install(endpoint, counts);
         }
@@ -145,15 +148,7 @@ impl Engine {
             }
             Input::Committed { ticket, receipts } => self.committed(now, ticket, receipts, out),
             Input::Loaded { lane, class, rows, end } => {
-                let rows_max = self.shelf_rows_max();
-                if let Some(found) = self.lanes.get_mut(&lane) {
-                    let flights = &self.flights;
-                    let waiting = rows
-                        .into_iter()
-                        .filter(|(due, _)| !flights.has(DeliveryId::new(due.event, lane)));
-                    self.rows += found.shelf(class).read(waiting, end, rows_max);
-                    self.ring_in(lane);
-                }
+                self.loaded(lane, class, rows, end);
             }
             Input::Finished { delivery, attempt, began } => {
                 self.finished(now, delivery, attempt, began, out);
@@ -227,6 +222,14 @@ impl Engine {
         self.draining != Draining::No
     }
 
+    fn loaded(&mut self, no: EndpointNo, class: Class, mut rows: Vec<(Due, Progress)>, end: bool) {
+        // what went into flight meanwhile is told apart; where it goes from there, it is queued
+        rows.retain(|(due, _)| !self.flights.has(DeliveryId::new(due.event, no)));
+        let rows_max = self.shelf_rows_max();
+        self.on_shelf(no, class, |shelf| shelf.read(rows.into_iter(), end, rows_max));
+        self.ring_in(no);
+    }
+
     fn committed(
         &mut self,
         now: Time,
@@ -250,9 +253,13 @@ impl Engine {
         out.push(Effect::Commit { ticket, records });
     }
 
-    /// Adds a lane, or gives an existing one its new rules.
-    fn install(&mut self, endpoint: Endpoint, counts: LaneCounts) {
+    /// Adds a lane, or gives an existing one its new rules. Whether it may be called, the store
+    /// knows best.
+    fn install(&mut self, mut endpoint: Endpoint, counts: LaneCounts) {
         let no = endpoint.no;
+        if let Some(entry) = self.entries.get(&no).filter(|_| !endpoint.types.is_empty()) {
+            endpoint.state = entry.state.clone();
+        }
         self.names.insert(Arc::clone(&endpoint.name), no);
         match self.lanes.get_mut(&no) {
             Some(lane) => lane.endpoint = endpoint,
@@ -269,11 +276,10 @@ impl Engine {
         let rows_max = self.shelf_rows_max();
         let room = self.limits.body_bytes_max.saturating_sub(self.body_bytes);
         let event = event.filter(|event| event.body.len() <= room);
-        let Some(lane) = self.lanes.get_mut(&no) else { return };
         self.body_bytes += event.as_ref().map_or(0, |event| event.body.len());
-        self.rows += 1;
-        if let Some(displaced) = lane.shelf(due.class).push(due, Row { progress, event }, rows_max)
-        {
+        let row = Row { progress, event };
+        let displaced = self.on_shelf(no, due.class, |shelf| shelf.push(due, row, rows_max));
+        if let Some(displaced) = displaced.flatten() {
             self.forget(&displaced);
         }
         self.count(no, due.class, 1);
@@ -289,9 +295,22 @@ impl Engine {
         }
     }
 
-    /// A row that left memory.
+    /// Changes a shelf, and keeps count of the rows in memory.
+    fn on_shelf<T>(
+        &mut self,
+        no: EndpointNo,
+        class: Class,
+        change: impl FnOnce(&mut Shelf) -> T,
+    ) -> Option<T> {
+        let shelf = self.lanes.get_mut(&no)?.shelf(class);
+        let before = shelf.len();
+        let answer = change(shelf);
+        self.rows = self.rows + shelf.len() - before;
+        Some(answer)
+    }
+
+    /// The payload of a row that left memory no longer counts.
     fn forget(&mut self, row: &Row) {
-        self.rows = self.rows.saturating_sub(1);
         let bytes = row.event.as_ref().map_or(0, |event| event.body.len());
         self.body_bytes = self.body_bytes.saturating_sub(bytes);
     }

@@ -33,8 +33,12 @@ impl Engine {
                 due: delivery.event.time(),
                 event: None,
                 cancel: None,
+                moved_to: None,
             };
             self.flights.insert(*delivery, flight);
+            if let Some(lane) = self.lanes.get_mut(&delivery.endpoint) {
+                lane.flights += 1;
+            }
         }
     }
 

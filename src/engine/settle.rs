@@ -82,8 +82,13 @@ impl Engine {
         cancelled: bool,
     ) -> (Next, Option<(EndpointState, u16)>) {
         let Some(lane) = self.lanes.get(&delivery.endpoint) else { return (Next::Cancelled, None) };
-        if attempt.outcome != Outcome::Ok && (cancelled || lane.removed) {
-            return (Next::Cancelled, None);
+        if attempt.outcome != Outcome::Ok {
+            if cancelled {
+                return (Next::Cancelled, None);
+            }
+            if let Some(removal) = &lane.removal {
+                return (removal.next, None);
+            }
         }
         let policy = &lane.endpoint.retry;
         let rng = &mut self.rng;
@@ -105,7 +110,7 @@ impl Engine {
     /// Ready deliveries of a lane that is held back go back to its queue.
     pub(crate) fn put_back_ready(&mut self, now: Time, no: EndpointNo, out: &mut Vec<Effect>) {
         let Some(lane) = self.lanes.get_mut(&no) else { return };
-        let removed = lane.removed;
+        let removal = lane.removal.as_ref().map(|removal| removal.next);
         let ready = std::mem::take(&mut lane.ready);
         let mut steps = Vec::with_capacity(ready.len());
         for delivery in ready {
@@ -113,8 +118,7 @@ impl Engine {
             flight.phase = Phase::Settling;
             let (before, due) = (flight.progress, flight.due);
             self.free_place(delivery);
-            let next =
-                if removed { Next::Cancelled } else { Next::Wait { due, why: WaitReason::Held } };
+            let next = removal.unwrap_or(Next::Wait { due, why: WaitReason::Held });
             let step = Step { at: now, kind: StepKind::Rule, next };
             steps.push(Settlement::new(delivery, step, before));
         }
@@ -167,14 +171,13 @@ impl Engine {
     ) {
         for (settlement, receipt) in settlements.into_iter().zip(receipts) {
             let delivery = settlement.delivery;
-            self.flights.remove(delivery);
-            self.ring_in(delivery.endpoint);
-            if receipt != Receipt::Applied {
+            if receipt == Receipt::Applied {
+                self.follow(now, settlement, out);
+            } else {
                 let doing = "step";
                 out.push(Effect::Publish(Notice::Disagreement { delivery, doing }));
-                continue;
             }
-            self.follow(now, settlement, out);
+            self.end_flight(delivery, out);
         }
     }
 

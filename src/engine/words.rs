@@ -113,8 +113,13 @@ pub enum Command {
         /// Entries to write first.
         entries: Vec<EndpointEntry>,
     },
-    /// End all waiting deliveries of an endpoint, then write this entry, which removes it.
-    Remove(Box<EndpointEntry>),
+    /// End all deliveries of an endpoint, then write the entry, which removes it.
+    Remove {
+        /// Says when it was removed.
+        entry: Box<EndpointEntry>,
+        /// How its deliveries end: `Cancelled` or `Dead`.
+        next: Next,
+    },
     /// Admit nothing more, let running attempts end.
     Drain,
     /// Undo a drain.
@@ -232,6 +237,8 @@ pub enum Notice {
     Accepted {
         /// Which.
         event: Arc<Event>,
+        /// Whether it came with an idempotency key.
+        keyed: bool,
     },
     /// A submission repeated an earlier one.
     Duplicate {

@@ -30,6 +30,21 @@ pub struct RetryPolicy {
     pub max_age: Option<Duration>,
 }
 
+impl RetryPolicy {
+    /// Nothing is tried again.
+    pub fn never() -> RetryPolicy {
+        RetryPolicy {
+            schedule: Schedule::Steps(Vec::new()),
+            jitter: 0.0,
+            honor_retry_after: false,
+            retry_after_max: Duration::ZERO,
+            give_up_on: Vec::new(),
+            disable_on: Vec::new(),
+            max_age: None,
+        }
+    }
+}
+
 /// A plan of delays: how long after the failure of attempt 1, 2, 3 ... the next one comes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Schedule {

@@ -11,14 +11,17 @@ pub use admit::resume;
 
 use bytes::Bytes;
 
+use crate::model::Class;
 use crate::model::DeliveryId;
 use crate::model::Due;
 use crate::model::EndpointEntry;
+use crate::model::LaneCounts;
 use crate::model::Next;
 use crate::model::Progress;
 use crate::model::Receipt;
 use crate::model::Record;
 use crate::model::Step;
+use crate::model::StepKind;
 use crate::store::batches::Batches;
 use crate::store::batches::CommitError;
 use crate::store::large;
@@ -39,7 +42,7 @@ pub fn apply(batches: &mut Batches, record: &Record) -> Result<Receipt, CommitEr
         Record::Start { delivery, from } => start(batches, *delivery, *from),
         Record::Step { delivery, step } => finish(batches, *delivery, step),
         Record::Command { delivery, at, actor, next } => {
-            let kind = crate::model::StepKind::Command { actor: actor.clone() };
+            let kind = StepKind::Command { actor: actor.clone() };
             command::apply(batches, *delivery, &Step { at: *at, kind, next: *next })
         }
         Record::Sweep { endpoint, step, limit } => {
@@ -154,9 +157,9 @@ fn take_due(
     layout::decode(&key, &raw).map(Some)
 }
 
-fn lane_class(lane: &mut crate::model::LaneCounts, due: Due) -> &mut u64 {
+fn lane_class(lane: &mut LaneCounts, due: Due) -> &mut u64 {
     match due.class {
-        crate::model::Class::Fresh => &mut lane.fresh,
-        crate::model::Class::Timed => &mut lane.timed,
+        Class::Fresh => &mut lane.fresh,
+        Class::Timed => &mut lane.timed,
     }
 }

@@ -180,14 +180,18 @@ pub fn open(options: &Options) -> Result<Opened, OpenError> {
     let clean = check_format(&db, &options.path)?;
     let lanes = read_lanes(&db)?;
     let mut writer = Writer::new(db.clone(), Batches::new(Packed::new((*db).clone()), lanes));
-    writer.guarded(|batches| {
+    let begun = writer.guarded(|batches| {
         fold::resume(batches)?;
         batches.room(2)?;
         let format = Bytes::from(layout::encode(&layout::FORMAT));
         batches.packed.insert(&layout::META, layout::format_key(), format)?;
         batches.packed.remove(&layout::META, &layout::clean_key())?;
         Ok(())
-    })?;
+    });
+    match begun {
+        Err(CommitError::Full(_)) => return Err(OpenError::Full(options.path.clone())),
+        begun => begun?,
+    }
     let reader = Reader::new((*db).clone());
     let recovered = recover(&reader, clean)?;
     // The ballast is for the next start; without it this one is as good.

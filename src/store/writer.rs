@@ -141,3 +141,6 @@ impl Size {
         self.records < GROUP_RECORDS_MAX && self.bytes < GROUP_BYTES_MAX
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,15 +1,19 @@
 //! What a proper receiver hears, and what its answers mean.
 
+use std::sync::Arc;
+
 use postrider::model::Outcome;
 use postrider::model::Time;
 use postrider::policy::keys::VerifyingKey;
 use postrider::policy::verify::Signed;
 use postrider::policy::verify::verify;
+use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 
 use crate::receiver::Heard;
 use crate::receiver::Receiver;
+use crate::receiver::drain;
 use crate::receiver::hear;
 use crate::world::NOW;
 use crate::world::SECRET;
@@ -151,4 +155,34 @@ async fn informational_answers_are_passed_over() {
     let receiver = Receiver::answering(answer).await;
     let attempt = World::new().call(&receiver.url()).await;
     assert_eq!((attempt.outcome, attempt.status), (Outcome::Ok, Some(200)));
+}
+
+#[tokio::test]
+async fn an_answer_may_come_before_the_whole_request_was_read() {
+    let receiver = Receiver::plain(|_, mut stream| async move {
+        stream.read_u8().await.unwrap();
+        let refusal = b"HTTP/1.1 413 Too Large\r\nconnection: close\r\n\r\n";
+        stream.write_all(refusal).await.unwrap();
+        stream.shutdown().await.unwrap();
+        drain(&mut stream).await;
+    })
+    .await;
+    let mut event = event();
+    event.body = vec![b'x'; 8 * 1024 * 1024].into();
+    let attempt = World::new().courier.attempt(job(target(&receiver.url()), event)).await;
+    assert_eq!(attempt.outcome, Outcome::Http4xx, "{:?}", attempt.detail);
+}
+
+#[tokio::test]
+async fn attempts_can_run_on_any_thread() {
+    let receiver = Receiver::answering("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+    let (world, url) = (World::new(), receiver.url());
+    let courier = Arc::new(world.courier);
+    let attempts = (0..4).map(|_| {
+        let (courier, job) = (Arc::clone(&courier), job(target(&url), event()));
+        tokio::spawn(async move { courier.attempt(job).await })
+    });
+    for attempt in attempts.collect::<Vec<_>>() {
+        assert_eq!(attempt.await.unwrap().outcome, Outcome::Ok);
+    }
 }

@@ -103,6 +103,19 @@ async fn a_body_that_does_not_end_in_time_is_no_success() {
 }
 
 #[tokio::test]
+async fn a_body_that_trickles_is_bounded_by_time_alone() {
+    let (receiver, _) = endless("HTTP/1.1 200 OK\r\ncontent-length: 536870912\r\n\r\n", b"x").await;
+    let target = limited(&receiver.url(), |limits| {
+        limits.attempt_timeout = SHORT;
+        limits.max_response = usize::MAX;
+    });
+    let world = World::new();
+    let attempt = world.attempt(target).await;
+    assert_eq!((attempt.outcome, attempt.status), (Outcome::TimeoutTotal, Some(200)));
+    world.connections_left(0).await;
+}
+
+#[tokio::test]
 async fn of_a_failure_the_status_is_enough_in_time_too() {
     let receiver = hanging_after(b"HTTP/1.1 429 Slow\r\nretry-after: 9\r\n\r\n").await;
     let target = limited(&receiver.url(), |limits| limits.attempt_timeout = SHORT);

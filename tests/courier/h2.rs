@@ -23,7 +23,10 @@ use crate::authority::url;
 use crate::receiver::Receiver;
 use crate::receiver::keep_answering;
 use crate::world::World;
+use crate::world::event;
+use crate::world::job;
 use crate::world::limited;
+use crate::world::target;
 
 /// What a receiver does with its n-th request.
 #[derive(Clone, Copy)]
@@ -143,4 +146,16 @@ async fn cutting_a_long_answer_costs_only_its_stream() {
         assert_eq!(world.call(&url).await.outcome, Outcome::Ok);
     }
     assert_eq!(script.receiver.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_large_request_may_be_answered_unread() {
+    let script = acting(&[Do::Answer]).await;
+    let (world, url) = (script.authority.world(), url(&script.receiver));
+    for _ in 0..3 {
+        let mut large = event();
+        large.body = vec![b'x'; 4 * 1024 * 1024].into();
+        let attempt = world.courier.attempt(job(target(&url), large)).await;
+        assert_eq!(attempt.outcome, Outcome::Ok, "{:?}", attempt.detail);
+    }
 }

@@ -60,6 +60,21 @@ async fn a_name_that_is_bound_to_another_address_is_judged_again() {
 }
 
 #[tokio::test]
+async fn a_name_that_moved_is_followed_although_a_connection_is_open() {
+    let receiver = keeping().await;
+    let world = World::new();
+    world.names.set("moved.example.org", &[&["127.0.0.1"], &["127.0.0.3"]]);
+    let call = || {
+        let mut spec = spec(&named("moved.example.org", &receiver));
+        spec.allow.push("127.0.0.3/32".parse().unwrap());
+        world.attempt(Arc::new(Target::new(spec, &rules()).unwrap()))
+    };
+    assert_eq!(call().await.outcome, Outcome::Ok);
+    world.pass(Duration::from_secs(31));
+    assert_eq!(call().await.outcome, Outcome::ConnectRefused, "nobody listens at the new place");
+}
+
+#[tokio::test]
 async fn an_open_connection_is_bound_by_the_rules_of_the_target_that_wants_it() {
     let receiver = keeping().await;
     let world = World::new();

@@ -1,5 +1,7 @@
 //! Connections that are used again, and those that must not be.
 
+use std::io::Read;
+use std::io::Write;
 use std::time::Duration;
 
 use postrider::model::Outcome;
@@ -10,6 +12,9 @@ use crate::receiver::drain;
 use crate::receiver::hear;
 use crate::receiver::keep_answering;
 use crate::world::World;
+use crate::world::event;
+use crate::world::job;
+use crate::world::target;
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
@@ -44,6 +49,61 @@ async fn a_connection_that_was_closed_while_idle_is_replaced_within_the_attempt(
         world.connections_left(0).await;
     }
     assert_eq!(receiver.connections(), 3);
+}
+
+/// The same, where the courier has had no chance yet to notice that the connection was closed.
+#[tokio::test]
+async fn a_connection_that_is_found_closed_is_replaced_within_the_attempt() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let (tell, told) = std::sync::mpsc::channel();
+    let receiver = std::thread::spawn(move || {
+        for _ in 0..2 {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut heard = Vec::new();
+            while !heard.ends_with(br#"{"n":1}"#) {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                heard.push(byte[0]);
+            }
+            stream.write_all(ANSWER).unwrap();
+            drop(stream);
+            tell.send(()).unwrap();
+        }
+    });
+    let world = World::new();
+    assert_eq!(world.call(&url).await.outcome, Outcome::Ok);
+    // This holds up the only thread of the runtime, so that nothing of the courier goes on.
+    told.recv().unwrap();
+    let attempt = world.call(&url).await;
+    assert_eq!(attempt.outcome, Outcome::Ok, "{:?}", attempt.detail);
+    receiver.join().unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_whose_last_request_was_not_read_to_its_end_is_not_used() {
+    let receiver = Receiver::plain(|number, mut stream| async move {
+        match number {
+            0 => {
+                tokio::io::AsyncReadExt::read_u8(&mut stream).await.unwrap();
+                let refusal = b"HTTP/1.1 413 Too Large\r\ncontent-length: 0\r\n\r\n";
+                stream.write_all(refusal).await.unwrap();
+                std::future::pending().await
+            }
+            _ => keep_answering(stream, ANSWER).await,
+        }
+    })
+    .await;
+    let world = World::new();
+    let mut large = event();
+    large.body = vec![b'x'; 16 * 1024 * 1024].into();
+    let first = world.courier.attempt(job(target(&receiver.url()), large)).await;
+    assert_eq!(first.outcome, Outcome::Http4xx);
+    let second = world.call(&receiver.url()).await;
+    assert_eq!(second.outcome, Outcome::Ok, "{:?}", second.detail);
+    assert_eq!(receiver.connections(), 2);
+    // The first one would wait for its receiver for ever, had nobody ended it.
+    world.connections_left(1).await;
 }
 
 #[tokio::test]

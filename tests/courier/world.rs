@@ -174,9 +174,13 @@ impl World {
 
     /// Waits until connections that nobody needs have ended.
     pub(crate) async fn connections_left(&self, count: usize) {
-        while self.courier.open_connections() != count {
-            tokio::task::yield_now().await;
-        }
+        let ended = async {
+            while self.courier.open_connections() != count {
+                tokio::task::yield_now().await;
+            }
+        };
+        let ended = tokio::time::timeout(LONG, ended).await;
+        assert!(ended.is_ok(), "{} connections are open", self.courier.open_connections());
     }
 
     pub(crate) async fn attempt(&self, target: Arc<Target>) -> Attempt {

@@ -185,6 +185,11 @@ fn heal(world: &mut World) {
         world.command(Command::Resume(EndpointNo(no)));
         world.command(Command::Enable(EndpointNo(no)));
     }
+    // what was under way may still be told that its endpoint is gone
+    run_until(world, START + TROUBLE + Duration::from_secs(60));
+    for no in 1..=u32::try_from(world.endpoints.len()).unwrap() {
+        world.command(Command::Enable(EndpointNo(no)));
+    }
     for minute in 0..60 {
         if !world.clients.again.is_empty() {
             world.schedule(Duration::from_secs(60 * minute), Happening::Client);
@@ -260,13 +265,11 @@ fn the_same_seed_is_the_same_history() {
 
 #[test]
 fn every_planted_bug_is_caught() {
-    std::panic::set_hook(Box::new(|_| {}));
     let missed: Vec<_> = Bug::ALL
         .iter()
         .filter(|bug| {
             !(0..60).any(|seed| catch_unwind(AssertUnwindSafe(|| run(seed, **bug))).is_err())
         })
         .collect();
-    let _ = std::panic::take_hook();
     assert!(missed.is_empty(), "not caught: {missed:?}");
 }

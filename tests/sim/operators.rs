@@ -9,6 +9,7 @@ use postrider::engine::Reply;
 use postrider::model::DeliveryId;
 use postrider::model::EndpointEntry;
 use postrider::model::EndpointNo;
+use postrider::model::Next;
 
 use crate::world::Happening;
 use crate::world::World;
@@ -76,7 +77,8 @@ impl World {
         self.marks.hit("endpoint removed");
         let entry = &self.disk.entries[&endpoint];
         let entry = EndpointEntry { removed: Some(self.now), ..entry.clone() };
-        self.command(Command::Remove(Box::new(entry)));
+        let next = Next::Cancelled;
+        self.command(Command::Remove { entry: Box::new(entry), next });
     }
 
     pub fn command(&mut self, command: Command) {

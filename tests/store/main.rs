@@ -6,6 +6,7 @@
 )]
 
 mod fold;
+mod golden;
 mod large;
 mod opening;
 mod support;

@@ -15,8 +15,6 @@ mod label;
 mod log;
 mod process;
 mod queue;
-#[cfg(test)]
-mod tests;
 
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::info::Info;
@@ -79,3 +77,6 @@ impl Metrics {
         self.log.clone()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! The API over a backend in memory: paths, parameters, statuses, problems, pages.
 
 mod fake;
+mod wire;
 
 use std::sync::Arc;
 
@@ -314,6 +315,7 @@ async fn bodies_are_json_within_a_limit() {
     let large = format!("{{\"filter\":{{}}}}{}", " ".repeat(70_000));
     let reply = api.send("POST", "/v1/replays", &large).await;
     assert_eq!((reply.status.as_u16(), reply.code()), (413, "payload-too-large".into()));
+    assert_eq!(api.get("/v1/endpoints/%ff").await.code(), "malformed-request");
     let query = format!("/v1/events?type={}", "a".repeat(5_000));
     assert_eq!(api.get(&query).await.code(), "malformed-request");
 }

@@ -70,23 +70,24 @@ pub(super) fn run(
     let mut lines = Lines { reader: BufReader::new(source), number: 0, held: None };
     let mut total = Total::default();
     while let Some(batch) = lines.next_batch()? {
-        send(client, &batch, partial, &mut total)?;
+        send(client, batch, partial, &mut total)?;
     }
     let rejected = match total.rejected {
         0 => String::new(),
         rejected => format!(", rejected {}", text::count(rejected)),
     };
-    let line = || format!("accepted {} events{rejected}", text::count(total.accepted));
+    let line = || format!("accepted {}{rejected}", events(total.accepted));
     context.one(&total, &total.accepted.to_string(), line)?;
     Ok(if total.rejected > 0 { Exit::Usage } else { Exit::Done }.into())
 }
 
-fn send(client: &Client, batch: &Batch, partial: bool, total: &mut Total) -> anyhow::Result<()> {
+fn send(client: &Client, batch: Batch, partial: bool, total: &mut Total) -> anyhow::Result<()> {
+    let Batch { body, numbers } = batch;
     let target = if partial { "/v1/events:batch?partial=1" } else { "/v1/events:batch" };
     let ndjson = HeaderValue::from_static("application/x-ndjson");
     let call = Call {
         headers: vec![(header::CONTENT_TYPE, ndjson)],
-        body: batch.body.clone().into(),
+        body: body.into(),
         ..Call::new(Method::POST, target)
     };
     let answer = client.block_on(client.ask(call)).map_err(|error| so_far(error, total))?;
@@ -95,32 +96,36 @@ fn send(client: &Client, batch: &Batch, partial: bool, total: &mut Total) -> any
         for (result, problem) in
             answered.results.iter().filter_map(|r| Some((r, r.problem.as_ref()?)))
         {
-            let number = batch.numbers.get(result.index).copied().unwrap_or(0);
+            let number = numbers.get(result.index).copied().unwrap_or(0);
             complain(&format!("postrider: line {number}: {}", text::clean(&problem.detail)));
         }
         total.accepted += answered.accepted;
         total.rejected += answered.rejected;
         return Ok(());
     }
-    accepted(answer, batch).map_err(|error| so_far(error, total))?;
-    total.accepted += batch.numbers.len() as u64;
+    accepted(answer, &numbers).map_err(|error| so_far(error, total))?;
+    total.accepted += numbers.len() as u64;
     Ok(())
 }
 
 /// The same error, with what is safe already.
 fn so_far(error: anyhow::Error, total: &Total) -> anyhow::Error {
     let exit = error.downcast_ref::<Failure>().map_or(Exit::Failed, |failure| failure.exit);
-    let safe = text::count(total.accepted);
-    Failure::new(exit, format!("{error:#}\n{safe} events of earlier batches were accepted")).into()
+    let safe = events(total.accepted);
+    Failure::new(exit, format!("{error:#}\nof earlier batches, {safe} accepted")).into()
+}
+
+fn events(number: u64) -> String {
+    text::things(number, "event", "events")
 }
 
 /// Refusals name items of the batch; people know lines of the file.
-fn accepted(answer: Answer, batch: &Batch) -> anyhow::Result<Answer> {
+fn accepted(answer: Answer, numbers: &[u64]) -> anyhow::Result<Answer> {
     let Some(mut problem) = answer.problem() else { return answer.accepted() };
     for fault in &mut problem.errors {
         let pointer = fault.pointer.strip_prefix('/').unwrap_or_default();
         let (index, rest) = pointer.split_once('/').unwrap_or((pointer, ""));
-        let number = index.parse().ok().and_then(|index: usize| batch.numbers.get(index));
+        let number = index.parse().ok().and_then(|index: usize| numbers.get(index));
         if let Some(number) = number {
             let slash = if rest.is_empty() { "" } else { " /" };
             fault.pointer = format!("line {number}{slash}{rest}");
@@ -212,7 +217,6 @@ mod tests {
     #[test]
     fn refusals_name_lines_of_the_file() {
         use crate::model::view::Fault;
-        let batch = Batch { body: Vec::new(), numbers: vec![1, 4, 5] };
         let faults =
             vec![Fault::new("/1/type", "type", "is empty"), Fault::new("/2", "size", "is large")];
         let answer = Answer {
@@ -220,7 +224,7 @@ mod tests {
             headers: http::HeaderMap::new(),
             body: serde_json::to_vec(&Problem::invalid(faults)).unwrap().into(),
         };
-        let error = accepted(answer, &batch).unwrap_err().to_string();
+        let error = accepted(answer, &[1, 4, 5]).unwrap_err().to_string();
         assert!(error.contains("line 4 /type: is empty\n  line 5: is large"), "{error}");
     }
 }

@@ -19,6 +19,7 @@ use crate::cli::output::Context;
 use crate::cli::send::SendArgs;
 use crate::cli::send::open;
 use crate::cli::send::wait;
+use crate::cli::text;
 use crate::model::EventType;
 use crate::model::view::Accepted;
 
@@ -27,7 +28,7 @@ const PAYLOAD_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const DELAY: HeaderName = HeaderName::from_static("postrider-delay");
-const ENDPOINTS: HeaderName = HeaderName::from_static("postrider-endpoints");
+const ENDPOINTS: HeaderName = HeaderName::from_static("postrider-endpoint");
 const ORDERING_KEY: HeaderName = HeaderName::from_static("postrider-ordering-key");
 const TENANT: HeaderName = HeaderName::from_static("postrider-tenant");
 
@@ -56,10 +57,8 @@ pub(super) fn run(
 /// What is said of an accepted event.
 pub(super) fn line(accepted: &Accepted) -> String {
     let known = if accepted.duplicate { "   known already" } else { "" };
-    let deliveries = match accepted.deliveries.len() {
-        1 => "1 delivery".to_owned(),
-        number => format!("{number} deliveries"),
-    };
+    let number = u64::try_from(accepted.deliveries.len()).unwrap_or(u64::MAX);
+    let deliveries = text::things(number, "delivery", "deliveries");
     format!("accepted {}   {deliveries}{known}", accepted.id)
 }
 

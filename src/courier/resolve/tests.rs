@@ -126,6 +126,13 @@ async fn hanging_look_ups_are_bounded_and_make_room_once_they_end() {
 }
 
 #[tokio::test]
+async fn the_system_knows_itself_and_not_what_cannot_exist() {
+    let found = SystemResolver.resolve("localhost".into()).await.unwrap();
+    assert!(!found.is_empty() && found.iter().all(IpAddr::is_loopback), "{found:?}");
+    assert!(SystemResolver.resolve("no such name".into()).await.is_err());
+}
+
+#[tokio::test]
 async fn only_so_many_addresses_and_names_are_kept() {
     let bench = bench();
     assert_eq!(bench.ask("many").await.unwrap().len(), ADDRESSES_MAX);

@@ -1,5 +1,7 @@
 //! What people do to deliveries: send again, cancel, one by one or a lane at a time.
 
+use bytes::Bytes;
+
 use crate::model::Class;
 use crate::model::DeliveryId;
 use crate::model::DeliveryState;
@@ -15,6 +17,7 @@ use crate::store::batches::CommitError;
 use crate::store::fold::MOVE_OPERATIONS_MAX;
 use crate::store::fold::log;
 use crate::store::fold::take_due;
+use crate::store::key::Key;
 use crate::store::large;
 use crate::store::layout;
 use crate::store::layout::EventHead;
@@ -122,7 +125,7 @@ fn find(batches: &mut Batches, delivery: DeliveryId) -> Result<Place, ReadError>
 fn last_step(
     batches: &mut Batches,
     delivery: DeliveryId,
-) -> Result<Option<(crate::store::key::Key, bytes::Bytes)>, ReadError> {
+) -> Result<Option<(Key, Bytes)>, ReadError> {
     let (first, last) = (layout::step_key(delivery, 0), layout::step_key(delivery, u16::MAX));
     if let Some(raw) = batches.packed.get(&layout::STEPS, &last)? {
         return Ok(Some((last, raw)));

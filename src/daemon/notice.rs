@@ -1,0 +1,113 @@
+//! What the engine publishes, as metrics and log events.
+
+use crate::admin::metrics::IngestResult;
+use crate::admin::metrics::Lookup;
+use crate::daemon::shared::Shared;
+use crate::engine::Notice;
+use crate::model::Attempt;
+use crate::model::Code;
+use crate::model::DeliveryId;
+use crate::model::DeliveryState;
+use crate::model::Next;
+
+/// Counts and logs what happened.
+pub(crate) fn publish(shared: &Shared, notice: &Notice) {
+    let metrics = &shared.metrics;
+    match notice {
+        Notice::Accepted { event, keyed } => {
+            shared.counters.accepted.inc();
+            metrics.event_accepted(event.event_type.as_str());
+            if *keyed {
+                metrics.key_looked_up(Lookup::New);
+            }
+            let rules = shared.rules.load();
+            for page in event.targets.iter().filter_map(|no| rules.book.page(*no)) {
+                metrics.delivery_created(&page.series);
+            }
+            tracing::debug!(
+                event = "event.accepted", event_id = %event.id, source = %event.source,
+                deliveries = event.targets.len(),
+            );
+        }
+        Notice::Duplicate { first, same } => {
+            shared.counters.duplicates.inc();
+            metrics.key_looked_up(if *same { Lookup::Replayed } else { Lookup::Conflict });
+            tracing::debug!(event = "idempotency.replayed", event_id = %first, same);
+        }
+        Notice::AttemptFinished { delivery, number, attempt, next } => {
+            attempt_finished(shared, *delivery, *number, attempt, *next);
+        }
+        Notice::Interrupted { count } => {
+            tracing::warn!(
+                event = "delivery.interrupted", count,
+                "the last process ended during these attempts; they are made again",
+            );
+        }
+        Notice::EndpointDisabled { endpoint, status } => {
+            let endpoint = shared.rules.load().book.name(*endpoint);
+            let reason = "its own answer";
+            tracing::warn!(event = "endpoint.disabled", endpoint, status, reason);
+        }
+        Notice::Disagreement { delivery, doing: "start" } => {
+            tracing::debug!(event = "delivery.moved", delivery_id = %delivery);
+        }
+        Notice::Disagreement { delivery, doing } => {
+            tracing::error!(
+                event = "store.error", delivery_id = %delivery, op = doing,
+                "the store holds this delivery elsewhere; this is a bug in postrider",
+            );
+        }
+    }
+}
+
+fn attempt_finished(
+    shared: &Shared,
+    delivery: DeliveryId,
+    number: u16,
+    attempt: &Attempt,
+    next: Next,
+) {
+    let rules = shared.rules.load();
+    let Some(page) = rules.book.page(delivery.endpoint) else { return };
+    let metrics = &shared.metrics;
+    shared.counters.attempts.inc();
+    metrics.attempt_finished(&page.series, attempt);
+    let age = shared.clock.now().since(delivery.event.time());
+    let outcome = attempt.outcome.as_str();
+    let duration_ms = attempt.phases.total_us / 1_000;
+    tracing::debug!(
+        event = "attempt.finished", delivery_id = %delivery, endpoint = %page.name,
+        attempt = number, outcome, status = attempt.status, duration_ms,
+    );
+    let finished = |state| metrics.delivery_finished(&page.series, state, number, age);
+    match next {
+        Next::Delivered => {
+            shared.counters.delivered.inc();
+            finished(DeliveryState::Delivered);
+        }
+        Next::Cancelled => finished(DeliveryState::Cancelled),
+        Next::Wait { due, why } => {
+            metrics.retry_scheduled(why);
+            tracing::debug!(
+                event = "retry.scheduled", delivery_id = %delivery, endpoint = %page.name,
+                next_at = %due, reason = why.as_str(),
+            );
+        }
+        Next::Dead { reason } => {
+            finished(DeliveryState::Dead);
+            tracing::warn!(
+                event = "delivery.dead", delivery_id = %delivery, endpoint = %page.name,
+                attempts = number, outcome, reason = reason.as_str(),
+            );
+        }
+    }
+}
+
+/// What an answer of the intake counts as.
+pub(crate) fn ingest_result(status: u16, code: Option<&str>) -> IngestResult {
+    match code.and_then(|code| code.parse::<Code>().ok()) {
+        Some(code) => IngestResult::of(code),
+        None if status < 300 => IngestResult::Accepted,
+        None => IngestResult::Error,
+    }
+}

@@ -1,0 +1,312 @@
+//! From a configuration to a running daemon, and down again.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use sd_notify::NotifyState;
+use tokio::signal::unix::Signal;
+use tokio::signal::unix::SignalKind;
+use tokio::signal::unix::signal;
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc;
+use tokio::sync::oneshot;
+use tokio::sync::watch;
+
+use crate::admin::Actor;
+use crate::admin::Metrics;
+use crate::config;
+use crate::config::Config;
+use crate::config::ConfigErrors;
+use crate::config::Loaded;
+use crate::config::value;
+use crate::daemon::backend::Office;
+use crate::daemon::book;
+use crate::daemon::clock::Clock;
+use crate::daemon::hub::Hub;
+use crate::daemon::log;
+use crate::daemon::serving;
+use crate::daemon::shared::Counters;
+use crate::daemon::shared::Message;
+use crate::daemon::shared::READS_MAX;
+use crate::daemon::shared::Rules;
+use crate::daemon::shared::Shared;
+use crate::daemon::sockets::SocketError;
+use crate::daemon::sockets::Sockets;
+use crate::daemon::watch as rounds;
+use crate::engine::Command;
+use crate::engine::Engine;
+use crate::engine::Limits;
+use crate::engine::Recovered;
+use crate::model::EndpointEntry;
+use crate::model::Record;
+use crate::store::batches::CommitError;
+use crate::store::open;
+use crate::store::open::Durability;
+use crate::store::open::OpenError;
+use crate::store::open::Opened;
+use crate::store::writer::Commit;
+use crate::store::writer::Writer;
+
+/// Threads for reads of the store and of names, at most.
+const BLOCKING_THREADS_MAX: usize = 64;
+/// How long connections may take to end after the last attempt has.
+const HANG_UP: Duration = Duration::from_secs(1);
+
+/// Why the daemon did not start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The configuration is not valid.
+    #[error("the configuration is not valid")]
+    Config(ConfigErrors),
+    /// An endpoint cannot be called as it is described.
+    #[error("{0}")]
+    Endpoint(String),
+    /// Logs cannot be set up.
+    #[error(transparent)]
+    Log(#[from] log::LogError),
+    /// The store does not open.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The store failed: nothing is acknowledged any more.
+    #[error("the store failed, and postrider ends so that nothing is acknowledged in vain: {0}")]
+    Store(CommitError),
+    /// A socket cannot be opened.
+    #[error("{0}")]
+    Socket(String),
+    /// The operating system refuses something that is needed.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+impl From<SocketError> for RunError {
+    fn from(error: SocketError) -> RunError {
+        RunError::Socket(error.to_string())
+    }
+}
+
+/// Runs the daemon with this configuration file until it is told to stop.
+///
+/// # Errors
+/// [`RunError`].
+pub fn run(config_path: PathBuf) -> Result<(), RunError> {
+    let clock = Arc::new(Clock::start());
+    let loaded = config::load(&config_path, std::env::vars()).map_err(RunError::Config)?;
+    let log = log::init(&loaded.config.log.level, loaded.config.log.format)?;
+    say_starting(&loaded, &config_path);
+    // the store first: its filter has to be in force before there is a second thread
+    let began = clock.now();
+    let mut opened = open::open(&options(&loaded.config, &clock))?;
+    say_opened(&opened, clock.now().since(began));
+    let sockets = Sockets::open(&loaded.config.listen)?;
+    let metrics = Arc::new(Metrics::new(&[]));
+    let entries = opened.recovered.endpoints.clone();
+    let binding = book::bind(&loaded.config, &entries, &metrics, clock.now())
+        .map_err(|error| RunError::Endpoint(error.to_string()))?;
+    write_entries(&mut opened.writer, &binding.entries)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .build()?;
+    let Opened { reader, writer, space, durability, recovered } = opened;
+    let recovered = Recovered {
+        in_flight: recovered.in_flight,
+        lanes: recovered.lanes,
+        entries: entries.into_iter().chain(binding.entries).collect(),
+        last_event: recovered.last_event,
+    };
+    let config = loaded.config;
+    let seed = fastrand::u64(..);
+    let engine = Engine::new(limits(&config), seed, binding.endpoints, &recovered);
+    let courier = book::courier(&config, &clock)
+        .map_err(|error| RunError::Endpoint(error.to_string()))?;
+    let (hub, inbox) = mpsc::unbounded_channel();
+    let shared = Arc::new(Shared {
+        started_at: clock.now(),
+        clock,
+        metrics,
+        counters: Counters::default(),
+        rules: ArcSwap::from_pointee(Rules { config, book: binding.book, courier: Arc::new(courier) }),
+        changing: tokio::sync::Mutex::new(()),
+        reader,
+        reads: Semaphore::new(READS_MAX),
+        space,
+        durability: match durability {
+            Durability::Fsync => "fsync",
+            Durability::Process => "process",
+        },
+        hub,
+        chance: Mutex::new(fastrand::Rng::with_seed(seed)),
+        config_path,
+        log,
+        intake: std::sync::OnceLock::new(),
+    });
+    let result = runtime.block_on(live(shared, engine, inbox, writer, sockets));
+    runtime.shutdown_timeout(HANG_UP);
+    result
+}
+
+fn say_starting(loaded: &Loaded, path: &std::path::Path) {
+    let version = env!("CARGO_PKG_VERSION");
+    tracing::info!(event = "daemon.starting", version, config = %path.display());
+    for warning in &loaded.warnings {
+        tracing::warn!(event = "config.warning", warning = %warning);
+    }
+}
+
+fn say_opened(opened: &Opened, took: Duration) {
+    let pending: u64 = opened.recovered.lanes.iter().map(|(_, c)| c.fresh + c.timed).sum();
+    let recovered_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    let clean = opened.recovered.clean;
+    tracing::info!(event = "store.opened", recovered_ms, pending, clean);
+    if opened.durability == Durability::Process {
+        tracing::warn!(
+            event = "store.not_synced",
+            "storage.durability is \"process\": a 202 does not survive the loss of power",
+        );
+    }
+}
+
+fn options(config: &Config, clock: &Clock) -> open::Options {
+    let storage = &config.storage;
+    open::Options {
+        path: storage.path.clone(),
+        durability: match storage.durability {
+            value::Durability::Fsync => Durability::Fsync,
+            value::Durability::Process => Durability::Process,
+        },
+        cache_bytes: storage.cache.get(),
+        min_free_bytes: storage.min_free_disk.get(),
+        ballast_bytes: storage.ballast.get(),
+        now: clock.now(),
+    }
+}
+
+fn limits(config: &Config) -> Limits {
+    let attempts_max = usize::try_from(config.delivery.max_in_flight).unwrap_or(usize::MAX);
+    let defaults = Limits::default();
+    Limits {
+        pending_max: config.ingest.max_pending,
+        attempts_max,
+        flights_max: defaults.flights_max.max(attempts_max.saturating_mul(4)),
+        delay_max: config.ingest.max_delay.get(),
+        idempotency_window: config.ingest.idempotency_window.get(),
+        refuse_unmatched: config.ingest.unmatched == value::Unmatched::Reject,
+        ..defaults
+    }
+}
+
+fn write_entries(writer: &mut Writer, entries: &[EndpointEntry]) -> Result<(), RunError> {
+    for some in entries.chunks(100) {
+        let records = some.iter().cloned().map(Box::new).map(Record::Endpoint).collect();
+        writer.commit(&[Commit { ticket: 0, records }]).map_err(RunError::Store)?;
+    }
+    Ok(())
+}
+
+/// The daemon's life, from the first message to the last.
+async fn live(
+    shared: Arc<Shared>,
+    engine: Engine,
+    inbox: mpsc::UnboundedReceiver<Message>,
+    writer: Writer,
+    sockets: Sockets,
+) -> Result<(), RunError> {
+    let mut signals = Signals::new()?;
+    let (commits, waiting) = std::sync::mpsc::channel();
+    let (ended, mut writer_ended) = oneshot::channel();
+    let to_hub = shared.hub.clone();
+    let thread = std::thread::Builder::new().name("writer".to_owned()).spawn(move || {
+        // the hub may be gone: then nobody waits for these receipts
+        let done = |receipts| drop(to_hub.send(Message::Committed(receipts)));
+        let _ = ended.send(writer.run(&waiting, done));
+    })?;
+    let (drained, mut is_drained) = watch::channel(false);
+    let hub = Hub::new(engine, Arc::clone(&shared), inbox, commits, drained);
+    let mut hub = tokio::spawn(hub.run());
+    let (stop, stopped) = watch::channel(false);
+    let office = Arc::new(Office::new(Arc::clone(&shared)));
+    let servers = serving::start(&shared, &office, sockets, &stopped)?;
+    let watching = tokio::spawn(rounds::run(Arc::clone(&shared)));
+    let _ = sd_notify::notify(&[NotifyState::Ready]);
+    tracing::info!(event = "daemon.ready");
+    let failed = loop {
+        tokio::select! {
+            result = &mut writer_ended => break writer_failed(result),
+            _ = &mut hub => break None,
+            () = signals.stop() => break None,
+            _ = signals.reload.recv() => reload(&office).await,
+        }
+    };
+    let _ = sd_notify::notify(&[NotifyState::Stopping]);
+    if failed.is_none() && !hub.is_finished() {
+        drain(&shared, &mut signals, &mut is_drained).await;
+    }
+    let abandoned = shared.look().await.map_or(0, |sight| sight.flights);
+    stop.send_replace(true);
+    let _ = tokio::time::timeout(HANG_UP, servers).await;
+    watching.abort();
+    let _ = shared.hub.send(Message::Stop);
+    if !hub.is_finished() {
+        let _ = hub.await;
+    }
+    // the hub has let go of the writer, which ends when all is written
+    let last = tokio::task::spawn_blocking(move || thread.join());
+    let _ = last.await;
+    let failed = failed.or_else(|| writer_ended.try_recv().ok().and_then(Result::err));
+    tracing::info!(event = "daemon.stopped", in_flight_abandoned = abandoned);
+    failed.map_or(Ok(()), |error| Err(RunError::Store(error)))
+}
+
+fn writer_failed(
+    result: Result<Result<(), CommitError>, oneshot::error::RecvError>,
+) -> Option<CommitError> {
+    let error = result.ok().and_then(Result::err)?;
+    tracing::error!(event = "store.error", op = "commit", %error, "nothing is acknowledged any more");
+    Some(error)
+}
+
+async fn reload(office: &Office) {
+    // the outcome is in the log
+    let _ = office.reload_by(Actor("signal".into())).await;
+}
+
+/// Lets attempts under way end, for as long as is allowed, or until told again to stop.
+async fn drain(shared: &Shared, signals: &mut Signals, drained: &mut watch::Receiver<bool>) {
+    tracing::info!(event = "daemon.draining");
+    let limit = shared.rules.load().config.delivery.drain_timeout.get();
+    let draining = async {
+        shared.command("signal", Command::Drain).await;
+        let _ = drained.wait_for(|drained| *drained).await;
+    };
+    tokio::select! {
+        _ = tokio::time::timeout(limit, draining) => {}
+        () = signals.stop() => tracing::warn!(event = "daemon.hurried", "told twice to stop"),
+    }
+}
+
+/// The signals that mean something.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    reload: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Signals> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            reload: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! What is served where: the intake on one socket, the management API on the other.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+
+use axum::body::Body;
+use http::Request;
+use hyper::body::Incoming;
+use tokio::net::UnixListener;
+use tokio::sync::watch;
+use tower::ServiceExt;
+
+use crate::admin;
+use crate::admin::Actor;
+use crate::config::Config;
+use crate::config::value;
+use crate::daemon::backend::Office;
+use crate::daemon::desk::IngestDesk;
+use crate::daemon::serve;
+use crate::daemon::serve::Limits;
+use crate::daemon::serve::Uid;
+use crate::daemon::shared::Shared;
+use crate::daemon::sockets::Socket;
+use crate::daemon::sockets::Sockets;
+use crate::intake::Idempotency;
+use crate::intake::Intake;
+use crate::intake::Peer;
+use crate::intake::Settings;
+
+/// Starts both servers. The future ends when both have.
+///
+/// # Errors
+/// If a socket cannot be handed to the runtime.
+pub(crate) fn start(
+    shared: &Arc<Shared>,
+    office: &Arc<Office>,
+    sockets: Sockets,
+    stop: &watch::Receiver<bool>,
+) -> io::Result<impl Future<Output = ()> + use<>> {
+    let limits = limits(&shared.rules.load().config);
+    let Sockets { ingest, admin } = sockets;
+    let ingest_listener = listener(&ingest)?;
+    let admin_listener = listener(&admin)?;
+    let ingest = tokio::spawn({
+        let (shared, office, stop) = (Arc::clone(shared), Arc::clone(office), stop.clone());
+        async move {
+            serve_ingest(shared, office, ingest_listener, limits, stop).await;
+            drop(ingest);
+        }
+    });
+    let admin = tokio::spawn({
+        let (shared, office, stop) = (Arc::clone(shared), Arc::clone(office), stop.clone());
+        async move {
+            serve_admin(shared, office, admin_listener, limits, stop).await;
+            drop(admin);
+        }
+    });
+    Ok(async {
+        let _ = tokio::join!(ingest, admin);
+    })
+}
+
+fn listener(socket: &Socket) -> io::Result<UnixListener> {
+    UnixListener::from_std(socket.listener.try_clone()?)
+}
+
+fn limits(config: &Config) -> Limits {
+    Limits {
+        connections: usize::try_from(config.listen.max_connections).unwrap_or(usize::MAX),
+        head_timeout: config.listen.header_read_timeout.get(),
+    }
+}
+
+/// The intake's limits and habits, by the configuration.
+pub(crate) fn intake_settings(config: &Config) -> Settings {
+    let ingest = &config.ingest;
+    Settings {
+        payload_bytes_max: ingest.max_payload.in_memory(),
+        batch_events_max: usize::try_from(ingest.max_batch).unwrap_or(usize::MAX),
+        batch_bytes_max: ingest.max_batch_bytes.in_memory(),
+        json_only: ingest.require_json,
+        idempotency: match ingest.idempotency {
+            value::Idempotency::Required => Idempotency::Required,
+            value::Idempotency::Optional => Idempotency::Optional,
+            value::Idempotency::Off => Idempotency::Off,
+        },
+        body_timeout: config.listen.request_timeout.get(),
+    }
+}
+
+async fn serve_ingest(
+    shared: Arc<Shared>,
+    office: Arc<Office>,
+    listener: UnixListener,
+    limits: Limits,
+    stop: watch::Receiver<bool>,
+) {
+    let series = shared.metrics.listener("ingest");
+    let settings = intake_settings(&shared.rules.load().config);
+    let desk = Arc::new(IngestDesk { shared: Arc::clone(&shared), office, series });
+    let intake = Arc::new(Intake::new(desk, settings));
+    // set once, here
+    let _ = shared.intake.set(Arc::clone(&intake));
+    let handler = move |Uid(uid): Uid, request: Request<Incoming>| {
+        let intake = Arc::clone(&intake);
+        async move {
+            let peer = Peer { source: format!("uid:{uid}").into() };
+            intake.answer(&peer, request).await
+        }
+    };
+    serve::serve(listener, limits, handler, stop).await;
+}
+
+async fn serve_admin(
+    shared: Arc<Shared>,
+    office: Arc<Office>,
+    listener: UnixListener,
+    limits: Limits,
+    stop: watch::Receiver<bool>,
+) {
+    let ids = {
+        let shared = Arc::clone(&shared);
+        Arc::new(move || shared.request_id())
+    };
+    let router = admin::router(office, Arc::clone(&shared.metrics), ids);
+    let handler = move |Uid(uid): Uid, request: Request<Incoming>| {
+        let router = router.clone();
+        async move {
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(Actor(format!("uid:{uid}").into()));
+            // a router cannot fail
+            router.oneshot(request).await.unwrap_or_else(|never| match never {})
+        }
+    };
+    serve::serve(listener, limits, handler, stop).await;
+}

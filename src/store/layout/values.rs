@@ -1,0 +1,138 @@
+//! Values: what is written besides the nouns of the model, and how.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::model::Attributes;
+use crate::model::DeadReason;
+use crate::model::Due;
+use crate::model::EndpointNo;
+use crate::model::Event;
+use crate::model::EventId;
+use crate::model::EventType;
+use crate::model::Progress;
+use crate::model::Time;
+use crate::store::key::Key;
+use crate::store::packed::ReadError;
+
+const VERSION: u8 = 1;
+
+/// An event without its body.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventHead {
+    /// The name of what happened.
+    pub event_type: EventType,
+    /// When it was admitted.
+    pub accepted_at: Time,
+    /// The stable identity of who submitted it.
+    pub source: String,
+    /// The media type of the body.
+    pub content_type: String,
+    /// The length of the body in bytes.
+    pub body_bytes: u64,
+    /// The endpoints that it goes to, in ascending order.
+    pub targets: Vec<EndpointNo>,
+    /// The hash of its idempotency key, so that the key can be forgotten with it.
+    pub key_hash: Option<[u8; 16]>,
+    /// What else the submitter said.
+    pub attributes: Attributes,
+}
+
+/// An entry of the dead table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadEntry {
+    /// Why it was given up.
+    pub reason: DeadReason,
+    /// Its past.
+    pub progress: Progress,
+}
+
+/// An entry of the idempotency table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyEntry {
+    /// The event that came with the key.
+    pub event: EventId,
+    /// What makes a request the same request.
+    pub fingerprint: [u8; 16],
+}
+
+/// An event too large for one atomic batch that is being written. Opening finishes or undoes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Intent {
+    /// Parts of its body stand, its head does not: they are orphans.
+    Body {
+        /// Which.
+        event: EventId,
+    },
+    /// Its head stands; targets from this place on have no due entry yet unless they fly.
+    Targets {
+        /// Which.
+        event: EventId,
+        /// Index into its targets.
+        next: u32,
+    },
+}
+
+impl EventHead {
+    /// The head of this event.
+    pub fn of(event: &Event, key_hash: Option<[u8; 16]>) -> EventHead {
+        EventHead {
+            event_type: event.event_type.clone(),
+            accepted_at: event.accepted_at,
+            source: event.source.to_string(),
+            content_type: event.content_type.to_string(),
+            body_bytes: u64::try_from(event.body.len()).unwrap_or(u64::MAX),
+            targets: event.targets.clone(),
+            key_hash,
+            attributes: (*event.attributes).clone(),
+        }
+    }
+
+    /// The event with this head and body.
+    pub fn with_body(self, id: EventId, body: Bytes) -> Event {
+        Event {
+            id,
+            event_type: self.event_type,
+            accepted_at: self.accepted_at,
+            source: Arc::from(self.source),
+            content_type: Arc::from(self.content_type),
+            body,
+            attributes: Box::new(self.attributes),
+            targets: self.targets,
+        }
+    }
+
+    /// Where a delivery of this event stands before its first step.
+    pub fn first_due(&self, id: EventId) -> Due {
+        match self.attributes.deliver_at {
+            Some(at) => Due::timed(at, id),
+            None => Due::fresh(id),
+        }
+    }
+}
+
+/// A value as it is stored: the version byte 1 and postcard.
+pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    let encoded = postcard::to_extend(value, vec![VERSION]);
+    debug_assert!(encoded.is_ok(), "our own types can be written");
+    encoded.unwrap_or_default()
+}
+
+/// Reads what [`encode`] wrote.
+///
+/// # Errors
+/// [`ReadError::Entry`] if it is not that.
+pub fn decode<T: DeserializeOwned>(key: &Key, raw: &[u8]) -> Result<T, ReadError> {
+    let fault = |fault| ReadError::Entry { key: *key, fault };
+    match raw.split_first() {
+        Some((&VERSION, rest)) => {
+            postcard::from_bytes(rest).map_err(|_| fault("it is not well formed"))
+        }
+        Some(_) => Err(fault("its format is not known to this version of postrider")),
+        None => Err(fault("it is empty")),
+    }
+}

@@ -1,0 +1,297 @@
+//! What commands ask for, and what they print of the answer.
+
+use serde_json::Value;
+use serde_json::json;
+
+use crate::world::Daemon;
+
+fn delivery(state: &str) -> Value {
+    json!({
+        "id": "dlv_06awjhmfs9zp6yan1vy8vwgnz4000000", "event_id": "evt_01k9qv5m2teh8s3k4p1c7wz0dx",
+        "event_type": "order.created", "endpoint": "crm", "state": state, "attempts": 1,
+        "next_at": null, "reason": null, "last_outcome": "http_5xx",
+    })
+}
+
+fn endpoint(status: &str) -> Value {
+    json!({
+        "name": "crm", "number": 7, "url": "https://crm.example.com/hooks", "types": ["order.*"],
+        "status": status, "state": {"paused": null, "disabled": null}, "origin": "api",
+        "in_flight": 1, "fresh": 2, "timed": 3, "dead": 4,
+    })
+}
+
+fn status() -> Value {
+    json!({
+        "version": "1.0.0", "pid": 812, "started_at": "2026-11-21T10:15:02.000Z",
+        "state": "running", "durability": "fsync", "accepted": 1204331, "duplicates": 212,
+        "rejected": 17, "queued": 318, "waiting": 12904, "sending": 38, "dead": 41,
+        "oldest_due_ms": 400, "delivered": 9, "attempts": 10, "disk_free_bytes": 44023414784_u64,
+        "store_bytes": 1932735283, "endpoints": [endpoint("active")],
+    })
+}
+
+#[test]
+fn status_is_a_screen_or_a_document() {
+    let daemon = Daemon::scripted(vec![(200, status()), (200, status())]);
+    let shown = daemon.run(&["status"]);
+    assert_eq!((shown.code, shown.stderr.as_str()), (0, ""));
+    for part in [
+        "postrider 1.0.0  running",
+        "pid 812",
+        "accepted 1,204,331   duplicates 212   rejected 17",
+        "318 queued",
+        "oldest due 400 ms",
+        "disk free 41.0 GiB",
+        "crm       active              5         1         4",
+        "! 41 dead deliveries.",
+        "postrider delivery list --state dead",
+    ] {
+        assert!(shown.stdout.contains(part), "{part} in\n{}", shown.stdout);
+    }
+    assert!(!shown.stdout.contains('\u{1b}'), "no colour in a pipe");
+    assert_eq!(daemon.request().line, "GET /v1/status");
+    let document: Value = serde_json::from_str(&daemon.run(&["status", "--json"]).stdout).unwrap();
+    assert_eq!(document, status());
+}
+
+#[test]
+fn health_is_a_line() {
+    let mut late = status();
+    late["oldest_due_ms"] = json!(61_000);
+    let daemon = Daemon::scripted(vec![(200, status()), (200, late)]);
+    let plugin = daemon.run(&["health", "--format", "nagios"]);
+    let line = "OK - all is well | queued=318 waiting=12904 dead=41 oldest_due=400ms \
+                disk_free=44023414784B\n";
+    assert_eq!((plugin.code, plugin.stdout.as_str()), (0, line));
+    let plain = daemon.run(&["health"]);
+    assert_eq!((plain.code, plain.stdout.as_str()), (69, "CRITICAL: oldest due 1m 1s\n"));
+}
+
+#[test]
+fn lists_are_rows_pages_or_ids() {
+    let page = |next: Value| json!({"data": [delivery("dead")], "next_cursor": next});
+    let daemon = Daemon::scripted(vec![
+        (200, page(json!("AQcursor"))),
+        (200, page(Value::Null)),
+        (200, page(json!("AQcursor"))),
+        (200, page(Value::Null)),
+    ]);
+    let all = daemon.run(&["delivery", "list", "--state", "dead", "--all"]);
+    let row = "dlv_06awjhmfs9zp6yan1vy8vwgnz4000000\tcrm\tdead\t1\thttp_5xx\t\u{2013}\t\u{2013}\t\
+               order.created\tevt_01k9qv5m2teh8s3k4p1c7wz0dx\n";
+    assert_eq!(all.stdout, row.repeat(2));
+    assert_eq!(daemon.request().line, "GET /v1/deliveries?state=dead&limit=500");
+    let second = daemon.request().line;
+    assert_eq!(second, "GET /v1/deliveries?state=dead&limit=500&cursor=AQcursor");
+
+    let first = daemon.run(&["delivery", "list", "--limit", "1", "-o", "table"]);
+    assert!(first.stdout.starts_with("DELIVERY"), "{}", first.stdout);
+    assert!(first.stderr.contains("--cursor AQcursor"), "{}", first.stderr);
+    let ids = daemon.run(&["delivery", "list", "--output", "id"]);
+    assert_eq!(ids.stdout, "dlv_06awjhmfs9zp6yan1vy8vwgnz4000000\n");
+}
+
+#[test]
+fn colour_does_not_move_columns() {
+    let page = json!({"data": [endpoint("active")], "next_cursor": null});
+    let daemon = Daemon::scripted(vec![(200, page.clone()), (200, page)]);
+    let plain = daemon.run(&["endpoint", "list", "-o", "table"]).stdout;
+    let coloured = daemon.run(&["endpoint", "list", "-o", "table", "--color", "always"]).stdout;
+    assert!(coloured.contains("\u{1b}[1m"), "{coloured:?}");
+    let mut bare = String::new();
+    for (index, part) in coloured.split('\u{1b}').enumerate() {
+        let rest = part.split_once('m').filter(|_| index > 0);
+        bare.push_str(rest.map_or(part, |(_, rest)| rest));
+    }
+    let lines = |text: &str| text.lines().map(|line| line.trim_end().to_owned()).collect();
+    let (bare, plain): (Vec<String>, Vec<String>) = (lines(&bare), lines(&plain));
+    assert_eq!(bare, plain);
+}
+
+#[test]
+fn an_event_is_shown_with_what_was_said_of_it() {
+    let view = json!({
+        "id": "evt_01k9qv5m2teh8s3k4p1c7wz0dx", "type": "order.created",
+        "accepted_at": "2026-11-21T10:15:02.114Z", "source": "uid:1000",
+        "content_type": "application/json", "payload_bytes": 1229, "occurred_at": null,
+        "deliver_at": null, "ordering_key": null, "tenant": "acme", "correlation_id": null,
+        "schema_version": null, "traceparent": null, "tags": [["region", "eu"]], "metadata": [],
+        "cloudevents": [], "deliveries": [delivery("dead")],
+    });
+    let daemon = Daemon::scripted(vec![(200, view)]);
+    let shown = daemon.run(&["event", "show", "evt_01k9qv5m"]);
+    for part in [
+        "Event      evt_01k9qv5m2teh8s3k4p1c7wz0dx   order.created\n",
+        "Accepted   2026-11-21T10:15:02.114Z (",
+        "Payload    1.2 KiB, application/json\n",
+        "Tenant     acme\n",
+        "Tag        region=eu\n",
+        "dlv_06awjhmfs9zp6yan1vy8vwgnz4000000  crm       dead   1         http_5xx  \u{2013}",
+    ] {
+        assert!(shown.stdout.contains(part), "{part} in\n{}", shown.stdout);
+    }
+}
+
+#[test]
+fn an_empty_list_is_no_failure() {
+    let empty = json!({"data": [], "next_cursor": null});
+    let daemon = Daemon::scripted(vec![(200, empty.clone()), (200, empty)]);
+    let shown = daemon.run(&["event", "list", "-o", "table", "--tag", "a=b", "--tag", "c=d"]);
+    assert_eq!((shown.code, shown.stdout.as_str()), (0, ""));
+    assert_eq!(shown.stderr, "Nothing matches.\n");
+    assert_eq!(daemon.request().line, "GET /v1/events?tag=a%3Db&tag=c%3Dd&limit=50");
+    assert_eq!(daemon.run(&["event", "list", "-o", "table", "--quiet"]).stderr, "");
+}
+
+#[test]
+fn a_delivery_is_shown_with_its_log() {
+    let mut view = delivery("waiting");
+    view["reason"] = json!("retry_after");
+    view["next_at"] = json!("2026-11-21T10:31:40.000Z");
+    let attempt = json!({
+        "outcome": "http_5xx", "status": 503, "remote": "203.0.113.9:443",
+        "phases": {"dns_us": 0, "connect_us": 11000, "tls_us": 30000, "wait_us": 240000,
+                   "total_us": 282000},
+        "retry_after": "2026-11-21T10:30:16.000Z", "detail": null,
+        "response": {"content_type": "text/html", "body": "<h1>Service\u{1b}[2J</h1>"},
+    });
+    view["steps"] = json!([{
+        "at": "2026-11-21T10:20:16.000Z", "kind": {"attempt": attempt},
+        "next": {"wait": {"due": "2026-11-21T10:31:40.000Z", "why": "retry_after"}},
+    }]);
+    let daemon = Daemon::scripted(vec![(200, view)]);
+    let shown = daemon.run(&["delivery", "show", "dlv_06awjhmfs9"]);
+    assert_eq!(daemon.request().line, "GET /v1/deliveries/dlv_06awjhmfs9");
+    for part in [
+        "waiting, attempt 2",
+        "(retry_after)",
+        "1  10:20:16  http_5xx  503     \u{2013}    11 ms  30 ms  240 ms  282 ms  +11m 24s (Retry-",
+        "Response to #1: text/html",
+        "  <h1>Service\u{fffd}[2J</h1>",
+    ] {
+        assert!(shown.stdout.contains(part), "{part} in\n{}", shown.stdout);
+    }
+    assert!(!shown.stdout.contains('\u{1b}'), "a response cannot write to the terminal");
+}
+
+#[test]
+fn commands_say_what_changed() {
+    let daemon = Daemon::scripted(vec![
+        (202, delivery("queued")),
+        (200, endpoint("paused")),
+        (200, json!({"changed": ["endpoint.crm"], "needs_restart": ["storage.path"]})),
+        (200, json!({"state": "draining", "sending": 2})),
+    ]);
+    let retried = daemon.run(&["delivery", "retry", "dlv_06awjhmfs9"]);
+    assert_eq!(retried.stdout, "dlv_06awjhmfs9zp6yan1vy8vwgnz4000000 to crm: queued\n");
+    assert_eq!(daemon.request().line, "POST /v1/deliveries/dlv_06awjhmfs9/retry");
+    let paused = daemon.run(&["endpoint", "pause", "crm", "--reason", "move"]);
+    assert_eq!(paused.stdout, "crm is paused, 5 deliveries waiting\n");
+    assert_eq!(daemon.request().body, br#"{"reason":"move"}"#);
+    let reloaded = daemon.run(&["reload"]);
+    let text = "reloaded: endpoint.crm\nonly after a restart: storage.path\n";
+    assert_eq!(reloaded.stdout, text);
+    assert_eq!(daemon.run(&["drain"]).stdout, "draining, 2 attempts under way\n");
+}
+
+#[test]
+fn payloads_are_written_as_they_are() {
+    let daemon = Daemon::with_bodies(vec![(200, b"\x00\x01ab\n".to_vec())]);
+    let shown = daemon.run(&["event", "show", "evt_01k9qv5m", "--payload"]);
+    assert_eq!(shown.stdout, "\u{0}\u{1}ab\n");
+    assert_eq!(daemon.request().line, "GET /v1/events/evt_01k9qv5m/payload");
+}
+
+#[test]
+fn removing_asks_first() {
+    let daemon = Daemon::scripted(vec![
+        (200, endpoint("active")),
+        (200, endpoint("active")),
+        (200, json!(null)),
+    ]);
+    let asked = daemon.run(&["endpoint", "remove", "crm"]);
+    assert_eq!(asked.code, 2);
+    assert!(asked.stderr.contains("Waiting: 5 deliveries, to end dead. Confirm with --yes."));
+    assert_eq!(daemon.request().line, "GET /v1/endpoints/crm");
+    let removed = daemon.run(&["endpoint", "remove", "crm", "--cancel", "--yes"]);
+    assert_eq!((removed.code, removed.stdout.as_str()), (0, "removed crm\n"));
+    daemon.request();
+    assert_eq!(daemon.request().line, "DELETE /v1/endpoints/crm?deliveries=cancel");
+}
+
+#[test]
+fn an_added_endpoint_shows_its_secret_once() {
+    let mut created = endpoint("active");
+    created["secret"] = json!("whsec_made");
+    let daemon = Daemon::scripted(vec![(201, created)]);
+    let secret = daemon.file("secret", b"whsec_given\n");
+    let url = "https://crm.example.com/hooks";
+    let file = secret.to_str().unwrap();
+    let args = ["endpoint", "add", "crm", url, "--type", "order.*", "--secret-file", file];
+    let added = daemon.run(&args);
+    let text = format!("added crm -> {url}\nSecret, shown this once: whsec_made\n");
+    assert_eq!(added.stdout, text);
+    let body: Value = serde_json::from_slice(&daemon.request().body).unwrap();
+    let expected =
+        json!({"name": "crm", "url": url, "types": ["order.*"], "secret": "whsec_given"});
+    assert_eq!(body, expected);
+}
+
+#[test]
+fn a_failed_test_call_is_a_failure() {
+    let attempt = json!({
+        "outcome": "connect_refused", "status": null, "remote": null,
+        "phases": {"dns_us": 0, "connect_us": 900, "tls_us": 0, "wait_us": 0, "total_us": 950},
+        "retry_after": null, "detail": "nobody listens on 203.0.113.9:443", "response": null,
+    });
+    let daemon = Daemon::scripted(vec![(200, attempt)]);
+    let tried = daemon.run(&["endpoint", "test", "crm", "--data", "[1,2]"]);
+    assert_eq!(tried.code, 1);
+    let line = "\u{2717} crm   connect_refused in 950 \u{b5}s: nobody listens on 203.0.113.9:443\n";
+    assert_eq!(tried.stdout, line);
+    assert_eq!(daemon.request().body, br#"{"data":[1,2],"type":"postrider.ping"}"#);
+}
+
+fn found(matched: u64, submitted: u64) -> Value {
+    json!({"matched": matched, "expired": 1, "submitted": submitted, "dry_run": false})
+}
+
+#[test]
+fn a_replay_is_counted_first() {
+    let daemon = Daemon::scripted(vec![
+        (200, found(41, 0)),
+        (200, found(41, 40)),
+        (200, found(41, 0)),
+        (200, found(1_001, 0)),
+        (200, found(0, 0)),
+    ]);
+    let done = daemon.run(&["replay", "--endpoint", "crm"]);
+    assert_eq!((done.code, done.stdout.as_str()), (0, "40 of 41 sent again\n"));
+    assert_eq!(done.stderr, "Would send 40 deliveries again. Of 1 more the payload is gone.\n");
+    let body =
+        |daemon: &Daemon| -> Value { serde_json::from_slice(&daemon.request().body).unwrap() };
+    let (dry, wet) = (body(&daemon), body(&daemon));
+    assert_eq!((&dry["dry_run"], &wet["dry_run"]), (&json!(true), &json!(false)));
+    assert_eq!(wet["filter"]["state"], "dead");
+    let dry = daemon.run(&["replay", "--dry-run", "--output", "id"]);
+    assert_eq!((dry.code, dry.stdout.as_str()), (0, "41\n"));
+    let many = daemon.run(&["replay"]);
+    assert_eq!(many.code, 2);
+    assert!(many.stderr.ends_with("Confirm with --yes.\n"), "{}", many.stderr);
+    assert_eq!(daemon.run(&["replay"]).code, 3, "nothing matched");
+}
+
+#[test]
+fn whoever_reads_the_beginning_has_read_enough() {
+    let page = json!({"data": vec![delivery("dead"); 2_000], "next_cursor": null});
+    let daemon = Daemon::scripted(vec![(200, page)]);
+    let script = "\"$0\" delivery list --limit 2000 | head -1; exit ${PIPESTATUS[0]}";
+    let mut bash = std::process::Command::new("bash");
+    bash.args(["-c", script, env!("CARGO_BIN_EXE_postrider")]);
+    let output =
+        bash.env("POSTRIDER_SOCKET", daemon.file("x", b"").with_file_name("sock")).output();
+    let output = output.unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
