@@ -123,9 +123,12 @@ def fills_up(report, binary, folder):
 
 
 def is_filled(report, binary, folder):
-    """Somebody else takes the last byte, while it runs and when it starts."""
+    """Somebody else takes the last byte, while it runs and when it starts.
+
+    The mark is above the ballast: what that gives back is for opening the store, not for events.
+    """
     disk, load = SmallDisk(folder, "is-filled"), Load()
-    daemon = Daemon(binary, f"{folder}/sockets", settings(disk, "4MiB"))
+    daemon = Daemon(binary, f"{folder}/sockets", settings(disk, "16MiB"))
     try:
         daemon.start()
         load.run(daemon, PAYLOAD_BYTES, events_max=300)
