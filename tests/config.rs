@@ -221,3 +221,37 @@ fn a_secret_that_others_can_read_is_a_warning() {
         assert_eq!(loaded.config.endpoints[0].secrets[0].expose(), SECRET);
     }
 }
+
+/// What a hurried hand does to a file: cut off anywhere, lines lost, doubled or overwritten. It is
+/// accepted or refused with a place, and never worse.
+#[test]
+fn no_mutilation_of_the_example_goes_unplaced() {
+    let example = example().replace("\n# [[endpoint]]", "\n[[endpoint]]");
+    let lines: Vec<&str> = example.lines().collect();
+    let mut refused = 0;
+    let mut check = |text: &str| {
+        let texts = [("config.toml".to_owned(), text.to_owned())];
+        if let Err(errors) = load_texts(&texts, std::iter::empty()) {
+            refused += 1;
+            assert!(errors.render(true).contains("error"));
+            for finding in errors.findings() {
+                let line = finding.line.unwrap_or_else(|| panic!("{finding:?} in\n{text}"));
+                assert!((1..=text.lines().count() + 1).contains(&line), "{finding:?}");
+            }
+        }
+    };
+    for cut in (0..example.len()).step_by(61) {
+        check(&example[..cut]);
+    }
+    for index in 0..lines.len() {
+        for other in ["", "x = 1", "[retry]", "[[delivery]]", "name = [{}]", "\"\u{20ac}\" = '"] {
+            let mut mutilated = lines.clone();
+            mutilated[index] = other;
+            check(&mutilated.join("\n"));
+        }
+        let mut doubled = lines.clone();
+        doubled.insert(index, lines[index]);
+        check(&doubled.join("\n"));
+    }
+    assert!(refused > 300, "only {refused} were refused");
+}

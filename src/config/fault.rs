@@ -2,12 +2,12 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
 
 use serde::Serialize;
 
 use crate::config::source::Layer;
 use crate::config::source::Written;
+use crate::config::text::Text;
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -239,20 +239,19 @@ pub struct Finding {
 #[derive(Clone, Debug)]
 pub(crate) struct Snippet {
     /// The whole file.
-    pub(crate) text: Arc<str>,
+    pub(crate) text: Text,
     /// What is underlined, in bytes.
     pub(crate) span: Range<usize>,
 }
 
 impl Finding {
     /// Sets the place.
-    pub(crate) fn point(&mut self, name: &str, text: &Arc<str>, span: Range<usize>) {
-        let before = text.get(..span.start).unwrap_or(text);
-        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+    pub(crate) fn point(&mut self, name: &str, text: &Text, span: Range<usize>) {
+        let (line, column) = text.position(span.start);
         self.file = Some(name.to_owned());
-        self.line = Some(before.matches('\n').count() + 1);
-        self.column = before.get(line_start..).map(|line| line.chars().count() + 1);
-        self.snippet = Some(Snippet { text: Arc::clone(text), span });
+        self.line = Some(line);
+        self.column = Some(column);
+        self.snippet = Some(Snippet { text: text.clone(), span });
     }
 }
 

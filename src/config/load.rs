@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::Read as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use figment::Figment;
 use figment::value::Value;
@@ -25,13 +25,14 @@ use crate::config::secret::Vault;
 use crate::config::show::Origins;
 use crate::config::source::ENDPOINTS;
 use crate::config::source::Layer;
+use crate::config::text::Text;
 
 /// The newest `config_version` that is understood.
 pub const CONFIG_VERSION: u32 = 1;
 /// The largest configuration file, in bytes.
 pub const FILE_BYTES_MAX: u64 = 4 << 20;
 /// Files in `conf.d` at most.
-pub const FILES_MAX: usize = 10_000;
+pub const FILES_MAX: usize = 1_000;
 /// Endpoints in files at most.
 pub const ENDPOINTS_MAX: usize = 10_000;
 
@@ -136,7 +137,7 @@ fn files(path: &Path, findings: &mut Vec<Finding>) -> Vec<PathBuf> {
     let mut more: Vec<PathBuf> = match std::fs::read_dir(&directory) {
         Ok(entries) => {
             let paths = entries.filter_map(|entry| entry.ok().map(|entry| entry.path()));
-            paths.filter(|path| path.extension() == Some(OsStr::new("toml"))).collect()
+            paths.filter(|path| is_ours(path)).collect()
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         Err(error) => {
@@ -150,6 +151,12 @@ fn files(path: &Path, findings: &mut Vec<Finding>) -> Vec<PathBuf> {
     }
     more.sort();
     std::iter::once(path.to_owned()).chain(more).collect()
+}
+
+/// `*.toml`, but not what editors leave behind (`.#10-billing.toml`).
+fn is_ours(path: &Path) -> bool {
+    let hidden = path.file_name().is_some_and(|name| name.as_bytes().starts_with(b"."));
+    path.extension() == Some(OsStr::new("toml")) && !hidden
 }
 
 fn read(path: &Path) -> Result<String, String> {
@@ -178,7 +185,7 @@ fn parse(texts: &[(String, String)]) -> Result<Vec<Layer>, ConfigErrors> {
                 let title = "this is not TOML".to_owned();
                 let draft = Draft::error(Code::Syntax, "", title, error.message);
                 let mut finding = draft.locate(&[]);
-                finding.point(name, &Arc::from(text.as_str()), error.span);
+                finding.point(name, &Text::new(text), error.span);
                 findings.push(finding);
             }
         }

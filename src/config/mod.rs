@@ -10,6 +10,7 @@
 
 pub mod value;
 pub mod schema;
+pub mod text;
 pub mod source;
 pub mod fault;
 pub mod render;
@@ -22,6 +23,7 @@ pub mod endpoint;
 pub mod checks;
 pub mod load;
 pub mod show;
+mod change;
 
 use crate::config::reader::Reader;
 use crate::config::schema::Shape;
@@ -35,6 +37,7 @@ use crate::config::sections::Retry;
 use crate::config::sections::Storage;
 use crate::config::sections::Tls;
 
+pub use change::Changes;
 pub use checks::STOP_TIMEOUT;
 pub use endpoint::EndpointConfig;
 pub use fault::{Code, ConfigErrors, Finding, Level};

@@ -83,7 +83,9 @@ impl<'a> Reader<'a> {
     pub(crate) fn value<T: DeserializeOwned>(&mut self, key: &str) -> Option<T> {
         let value = self.raw(key)?;
         let path = self.path(key);
-        let from_environment = self.layers.iter().any(|layer| layer.variable(&path).is_some());
+        // the environment is the last layer: what it sets, nothing else does
+        let from_environment =
+            self.layers.last().is_some_and(|last| last.variable(&path).is_some());
         let result = match value {
             // a variable is always text: numbers and truth values are read out of it here
             Value::String(_, text) if from_environment => {

@@ -56,7 +56,7 @@ fn one(finding: &Finding, renderer: &Renderer) -> String {
         (None, None) => finding.message.clone(),
     };
     let title = severity.primary_title(title).id(finding.code.as_str());
-    let masked = finding.snippet.as_ref().map(|snippet| mask(&snippet.text));
+    let masked = finding.snippet.as_ref().map(|snippet| mask(snippet.text.as_str()));
     let mut group = match (&finding.snippet, &masked) {
         (Some(snippet), Some(text)) => {
             let mut annotation = AnnotationKind::Primary.span(snippet.span.clone());

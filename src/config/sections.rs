@@ -227,6 +227,13 @@ section! {
     }
 }
 
+impl Delivery {
+    /// The `user-agent` of requests, with the version in it.
+    pub fn user_agent_text(&self) -> String {
+        self.user_agent.replace("{version}", env!("CARGO_PKG_VERSION"))
+    }
+}
+
 /// The schedule that Standard Webhooks recommends: 9 retries over 75 hours.
 fn default_schedule() -> Vec<Dur> {
     let hours = [2, 5, 10, 14, 20, 24].map(Dur::hours);

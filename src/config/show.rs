@@ -60,8 +60,7 @@ impl Origins {
             match &layer.written {
                 Written::File { name, text, spots } => {
                     for (path, spot) in spots {
-                        let before = text.get(..spot.key.start).unwrap_or(text);
-                        let line = before.matches('\n').count() + 1;
+                        let (line, _) = text.position(spot.key.start);
                         let origin = Origin::File { name: name.to_string(), line };
                         origins.entry(path.clone()).or_default().push(origin);
                     }

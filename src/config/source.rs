@@ -18,6 +18,8 @@ use toml_edit::Document;
 use toml_edit::Item;
 use toml_edit::TableLike;
 
+use crate::config::text::Text;
+
 /// The list that every file may add to.
 pub const ENDPOINTS: &str = "endpoint";
 /// What a variable begins with that is a setting.
@@ -50,7 +52,7 @@ pub enum Written {
         /// Its path, as it is shown.
         name: Arc<str>,
         /// Its text.
-        text: Arc<str>,
+        text: Text,
         /// Where its keys stand, by dotted path.
         spots: BTreeMap<String, Spot>,
     },
@@ -92,7 +94,10 @@ impl Layer {
         let mut walk = Walk { spots: BTreeMap::new(), endpoint_first };
         let data = walk.table(document.as_table(), "");
         let spots = walk.spots;
-        Ok(Layer { written: Written::File { name: name.into(), text: text.into(), spots }, data })
+        Ok(Layer {
+            written: Written::File { name: name.into(), text: Text::new(text), spots },
+            data,
+        })
     }
 
     /// The settings of `POSTRIDER_SECTION__KEY` variables, all of them texts: what a text means is
