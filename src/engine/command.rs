@@ -10,6 +10,7 @@ use crate::engine::flight::Phase;
 use crate::engine::words::Caller;
 use crate::engine::words::Command;
 use crate::engine::words::Effect;
+use crate::engine::words::LaneEnd;
 use crate::engine::words::Reply;
 use crate::model::DeliveryId;
 use crate::model::DeliveryState;
@@ -38,8 +39,17 @@ pub(crate) enum Order {
     Cancel { caller: Caller, delivery: DeliveryId },
     State { caller: Caller, endpoint: EndpointNo, state: EndpointState },
     Configure { caller: Caller, endpoints: Vec<Endpoint>, entries: Vec<EndpointEntry> },
-    Sweep { caller: Caller, actor: String, entry: Box<EndpointEntry> },
+    Sweep(Sweep),
     Remove { caller: Caller },
+}
+
+/// The end of a lane, a commit at a time.
+#[derive(Debug)]
+pub(crate) struct Sweep {
+    caller: Caller,
+    actor: String,
+    entry: Box<EndpointEntry>,
+    end: LaneEnd,
 }
 
 impl Engine {
@@ -77,7 +87,14 @@ impl Engine {
                 let order = Order::Configure { caller, endpoints, entries };
                 self.commit(records, Pending::Order(order), out);
             }
-            Command::Remove(entry) => self.remove(now, caller, actor, entry, out),
+            Command::Remove { entry, end } => {
+                let sweep = Sweep { caller, actor, entry, end };
+                if self.close(now, &sweep, out) {
+                    self.sweep(now, sweep, out);
+                } else {
+                    out.push(Effect::Reply { caller, reply: Reply::NoSuchEndpoint });
+                }
+            }
             Command::Drain => {
                 self.draining = Draining::Asked;
                 let ready: Vec<_> = self.lanes.keys().copied().collect();
@@ -147,42 +164,26 @@ impl Engine {
         self.commit(vec![Record::Endpoint(Box::new(entry))], Pending::Order(order), out);
     }
 
-    fn remove(
-        &mut self,
-        now: Time,
-        caller: Caller,
-        actor: String,
-        entry: Box<EndpointEntry>,
-        out: &mut Vec<Effect>,
-    ) {
-        let Some(lane) = self.lanes.get_mut(&entry.no) else {
-            out.push(Effect::Reply { caller, reply: Reply::NoSuchEndpoint });
-            return;
-        };
-        // from now on nothing new comes in, and nothing goes out
-        lane.removed = true;
+    /// From now on nothing new comes into a lane, and nothing goes out. Answers whether there is one.
+    fn close(&mut self, now: Time, sweep: &Sweep, out: &mut Vec<Effect>) -> bool {
+        let no = sweep.entry.no;
+        let Some(lane) = self.lanes.get_mut(&no) else { return false };
+        lane.removed = Some(sweep.end);
         lane.endpoint.types.clear();
         self.names.remove(&lane.endpoint.name);
         let reason = "the endpoint is being removed".to_owned();
         let mut state = lane.endpoint.state.clone();
-        state.disabled = Some(Held { since: now, actor: actor.clone(), reason });
-        let no = entry.no;
+        state.disabled = Some(Held { since: now, actor: sweep.actor.clone(), reason });
         self.set_state(now, no, state, out);
-        self.sweep(now, caller, actor, entry, out);
+        true
     }
 
-    fn sweep(
-        &mut self,
-        now: Time,
-        caller: Caller,
-        actor: String,
-        entry: Box<EndpointEntry>,
-        out: &mut Vec<Effect>,
-    ) {
-        let kind = StepKind::Command { actor: actor.clone() };
-        let step = Box::new(Step { at: now, kind, next: Next::Cancelled });
-        let records = vec![Record::Sweep { endpoint: entry.no, step, limit: SWEEP_ROWS }];
-        self.commit(records, Pending::Order(Order::Sweep { caller, actor, entry }), out);
+    fn sweep(&mut self, now: Time, sweep: Sweep, out: &mut Vec<Effect>) {
+        let kind = StepKind::Command { actor: sweep.actor.clone() };
+        let step = Box::new(Step { at: now, kind, next: sweep.end.next() });
+        let endpoint = sweep.entry.no;
+        let records = vec![Record::Sweep { endpoint, step, limit: SWEEP_ROWS }];
+        self.commit(records, Pending::Order(Order::Sweep(sweep)), out);
     }
 
     /// A command's commit is safe.
@@ -211,16 +212,17 @@ impl Engine {
                 self.configure(now, endpoints, entries, out);
                 (caller, Reply::Done)
             }
-            Order::Sweep { caller, actor, entry } => {
+            Order::Sweep(sweep) => {
                 let swept = match receipts.into_iter().next() {
                     Some(Receipt::Swept(dues)) => dues,
                     _ => Vec::new(),
                 };
                 let more = swept.len() >= usize::from(SWEEP_ROWS);
-                swept.into_iter().for_each(|due| self.take_away(entry.no, due));
+                swept.into_iter().for_each(|due| self.take_away(sweep.entry.no, due));
                 if more {
-                    self.sweep(now, caller, actor, entry, out);
+                    self.sweep(now, sweep, out);
                 } else {
+                    let Sweep { caller, entry, .. } = sweep;
                     let records = vec![Record::Endpoint(entry.clone())];
                     self.entries.insert(entry.no, *entry);
                     self.commit(records, Pending::Order(Order::Remove { caller }), out);

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::engine::words::LaneEnd;
 use crate::model::Class;
 use crate::model::DeliveryId;
 use crate::model::Due;
@@ -163,8 +164,8 @@ pub(crate) struct Lane {
     pub(crate) timer: Option<Time>,
     /// What stands on disk.
     pub(crate) counts: LaneCounts,
-    /// Its endpoint is being removed: what is still under way is not tried again.
-    pub(crate) removed: bool,
+    /// Its endpoint is being removed: what is still under way is not tried again, but ends so.
+    pub(crate) removed: Option<LaneEnd>,
 }
 
 impl Lane {
@@ -180,7 +181,7 @@ impl Lane {
             in_ring: false,
             timer: None,
             counts,
-            removed: false,
+            removed: None,
         }
     }
 

@@ -5,6 +5,7 @@ use crate::engine::Pending;
 use crate::engine::flight::CancelBy;
 use crate::engine::flight::Phase;
 use crate::engine::words::Effect;
+use crate::engine::words::LaneEnd;
 use crate::engine::words::Notice;
 use crate::engine::words::Reply;
 use crate::model::Attempt;
@@ -82,8 +83,13 @@ impl Engine {
         cancelled: bool,
     ) -> (Next, Option<(EndpointState, u16)>) {
         let Some(lane) = self.lanes.get(&delivery.endpoint) else { return (Next::Cancelled, None) };
-        if attempt.outcome != Outcome::Ok && (cancelled || lane.removed) {
-            return (Next::Cancelled, None);
+        if attempt.outcome != Outcome::Ok {
+            if cancelled {
+                return (Next::Cancelled, None);
+            }
+            if let Some(end) = lane.removed {
+                return (end.next(), None);
+            }
         }
         let policy = &lane.endpoint.retry;
         let rng = &mut self.rng;
@@ -113,8 +119,7 @@ impl Engine {
             flight.phase = Phase::Settling;
             let (before, due) = (flight.progress, flight.due);
             self.free_place(delivery);
-            let next =
-                if removed { Next::Cancelled } else { Next::Wait { due, why: WaitReason::Held } };
+            let next = removed.map_or(Next::Wait { due, why: WaitReason::Held }, LaneEnd::next);
             let step = Step { at: now, kind: StepKind::Rule, next };
             steps.push(Settlement::new(delivery, step, before));
         }

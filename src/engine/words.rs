@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::model::Attempt;
 use crate::model::Class;
+use crate::model::DeadReason;
 use crate::model::DeliveryId;
 use crate::model::DeliveryState;
 use crate::model::Due;
@@ -113,12 +114,36 @@ pub enum Command {
         /// Entries to write first.
         entries: Vec<EndpointEntry>,
     },
-    /// End all waiting deliveries of an endpoint, then write this entry, which removes it.
-    Remove(Box<EndpointEntry>),
+    /// End all waiting deliveries of an endpoint, then write its entry, which removes it.
+    Remove {
+        /// The entry to be written.
+        entry: Box<EndpointEntry>,
+        /// How the deliveries end.
+        end: LaneEnd,
+    },
     /// Admit nothing more, let running attempts end.
     Drain,
     /// Undo a drain.
     Undrain,
+}
+
+/// How the deliveries end that an endpoint leaves behind when it is removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LaneEnd {
+    /// Dead, with the removal as the reason.
+    Dead,
+    /// Cancelled by the person who removes it.
+    Cancelled,
+}
+
+impl LaneEnd {
+    /// The state that they end in.
+    pub const fn next(self) -> Next {
+        match self {
+            LaneEnd::Dead => Next::Dead { reason: DeadReason::EndpointRemoved },
+            LaneEnd::Cancelled => Next::Cancelled,
+        }
+    }
 }
 
 /// What the engine wants done.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use postrider::engine::Caller;
 use postrider::engine::Command;
 use postrider::engine::Input;
+use postrider::engine::LaneEnd;
 use postrider::engine::Reply;
 use postrider::model::DeliveryId;
 use postrider::model::EndpointEntry;
@@ -76,7 +77,8 @@ impl World {
         self.marks.hit("endpoint removed");
         let entry = &self.disk.entries[&endpoint];
         let entry = EndpointEntry { removed: Some(self.now), ..entry.clone() };
-        self.command(Command::Remove(Box::new(entry)));
+        let end = if self.rng.bool() { LaneEnd::Dead } else { LaneEnd::Cancelled };
+        self.command(Command::Remove { entry: Box::new(entry), end });
     }
 
     pub fn command(&mut self, command: Command) {
