@@ -2,5 +2,7 @@
 
 pub mod clock;
 pub mod log;
+mod backend;
 mod book;
+mod couriers;
 mod shared;
