@@ -220,3 +220,6 @@ impl Backend for Office {
         done
     }
 }
+
+#[cfg(test)]
+mod tests;
