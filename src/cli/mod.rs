@@ -18,6 +18,7 @@ pub mod sign;
 pub mod text;
 pub mod verify;
 
+mod config;
 mod control;
 mod delivery;
 mod endpoint;
@@ -27,6 +28,7 @@ mod health;
 mod list;
 mod replay;
 mod rows;
+mod run;
 mod send;
 mod status;
 mod steps;
@@ -68,6 +70,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Run(run::RunArgs),
     Status(status::StatusArgs),
     Health(health::HealthArgs),
     Reload(control::ReloadArgs),
@@ -77,11 +80,17 @@ enum Command {
     Delivery(delivery::DeliveryArgs),
     Replay(replay::ReplayArgs),
     Endpoint(endpoint::EndpointArgs),
+    Listen(listen::ListenArgs),
+    Sign(sign::SignArgs),
+    Verify(verify::VerifyArgs),
+    Secret(secret::SecretArgs),
+    Config(config::ConfigArgs),
     Version(control::VersionArgs),
 }
 
 fn dispatch(command: Command, context: &Context) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Run(args) => args.run(context),
         Command::Status(args) => args.run(context),
         Command::Health(args) => args.run(context),
         Command::Reload(args) => args.run(context),
@@ -91,6 +100,11 @@ fn dispatch(command: Command, context: &Context) -> anyhow::Result<ExitCode> {
         Command::Delivery(args) => args.run(context),
         Command::Replay(args) => args.run(context),
         Command::Endpoint(args) => args.run(context),
+        Command::Listen(args) => listen::run(args),
+        Command::Sign(args) => sign::run(args),
+        Command::Verify(args) => verify::run(args),
+        Command::Secret(args) => secret::run(args),
+        Command::Config(args) => args.run(context),
         Command::Version(args) => args.run(context),
     }
 }

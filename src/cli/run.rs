@@ -14,14 +14,14 @@ use crate::daemon::run::RunError;
 ///   postrider run --config config.toml
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
-pub struct RunArgs {}
+pub(super) struct RunArgs {}
 
 impl RunArgs {
     /// Runs until it is told to stop.
     ///
     /// # Errors
     /// None: what goes wrong is said here and is in the exit code.
-    pub fn run(&self, context: &Context) -> anyhow::Result<ExitCode> {
+    pub(super) fn run(&self, context: &Context) -> anyhow::Result<ExitCode> {
         Ok(match run::run(context.options.config.clone()) {
             Ok(()) => Exit::Done.into(),
             Err(RunError::Config(errors)) => {

@@ -12,20 +12,12 @@ use crate::admin::metrics::EndpointSeries;
 use crate::config::Config;
 use crate::config::EndpointConfig;
 use crate::config::value;
-use crate::courier::Courier;
 use crate::courier::EgressRules;
-use crate::courier::Handles;
 use crate::courier::IpFamily;
 use crate::courier::Limits;
-use crate::courier::Roots;
-use crate::courier::Settings;
-use crate::courier::Spawner;
-use crate::courier::SystemResolver;
 use crate::courier::Target;
 use crate::courier::TargetError;
 use crate::courier::TargetSpec;
-use crate::courier::TlsVersion;
-use crate::daemon::clock::Clock;
 use crate::model::Endpoint;
 use crate::model::EndpointEntry;
 use crate::model::EndpointNo;
@@ -95,9 +87,6 @@ pub(crate) enum BindError {
     /// Two definitions have one name.
     #[error("endpoint {0} was made over the API and stands in the configuration as well")]
     Twice(String),
-    /// The courier cannot be set up.
-    #[error(transparent)]
-    Setup(#[from] crate::courier::SetupError),
 }
 
 /// A book with what it takes to put it in force.
@@ -304,36 +293,4 @@ pub(crate) fn target(
     };
     let rules = EgressRules { https_only: definition.https_only, ..rules.clone() };
     Target::new(spec, &rules).map_err(|error| BindError::Target(Arc::clone(name), error))
-}
-
-/// A courier by this configuration.
-///
-/// # Errors
-/// [`BindError::Setup`] if certificates cannot be read or a setting cannot be used.
-pub(crate) fn courier(config: &Config, clock: &Arc<Clock>) -> Result<Courier, BindError> {
-    let (delivery, tls) = (&config.delivery, &config.tls);
-    let settings = Settings {
-        user_agent: delivery.user_agent_text(),
-        http2: delivery.http2,
-        pool_idle_timeout: delivery.pool_idle_timeout.get(),
-        dns_cache_ttl: delivery.dns_cache_ttl.get(),
-        roots: match &tls.roots {
-            value::Roots::System => Roots::System,
-            value::Roots::File(path) => Roots::File(path.clone()),
-        },
-        extra_roots: tls.extra_roots.clone(),
-        tls_min: match tls.min_version {
-            value::TlsVersion::V1_2 => TlsVersion::V1_2,
-            value::TlsVersion::V1_3 => TlsVersion::V1_3,
-        },
-    };
-    let clock = Arc::clone(clock);
-    let handles = Handles {
-        clock: Arc::new(move || clock.now()),
-        spawner: Spawner::new(|task| {
-            tokio::spawn(task);
-        }),
-        resolver: Arc::new(SystemResolver),
-    };
-    Ok(Courier::new(&settings, handles)?)
 }

@@ -39,7 +39,8 @@ pub(crate) fn publish(shared: &Shared, notice: &Notice) {
         }
         Notice::Interrupted { count } => {
             tracing::warn!(
-                event = "delivery.interrupted", count,
+                event = "delivery.interrupted",
+                count,
                 "the last process ended during these attempts; they are made again",
             );
         }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -16,17 +17,22 @@ use tokio::sync::oneshot;
 use tokio::sync::watch;
 
 use crate::admin::Actor;
+use crate::admin::Backend;
 use crate::admin::Metrics;
 use crate::config;
 use crate::config::Config;
 use crate::config::ConfigErrors;
 use crate::config::Loaded;
 use crate::config::value;
+use crate::courier::Courier;
 use crate::daemon::backend::Office;
 use crate::daemon::book;
 use crate::daemon::clock::Clock;
+use crate::daemon::couriers;
+use crate::daemon::desk::IngestDesk;
 use crate::daemon::hub::Hub;
 use crate::daemon::log;
+use crate::daemon::log::LogHandle;
 use crate::daemon::serving;
 use crate::daemon::shared::Counters;
 use crate::daemon::shared::Message;
@@ -40,13 +46,15 @@ use crate::engine::Command;
 use crate::engine::Engine;
 use crate::engine::Limits;
 use crate::engine::Recovered;
+use crate::intake::Intake;
 use crate::model::EndpointEntry;
 use crate::model::Record;
 use crate::store::batches::CommitError;
-use crate::store::open;
 use crate::store::open::Durability;
 use crate::store::open::OpenError;
 use crate::store::open::Opened;
+use crate::store::open::Options;
+use crate::store::open::open;
 use crate::store::writer::Commit;
 use crate::store::writer::Writer;
 
@@ -98,7 +106,7 @@ pub fn run(config_path: PathBuf) -> Result<(), RunError> {
     say_starting(&loaded, &config_path);
     // the store first: its filter has to be in force before there is a second thread
     let began = clock.now();
-    let mut opened = open::open(&options(&loaded.config, &clock))?;
+    let mut opened = open(&options(&loaded.config, &clock))?;
     say_opened(&opened, clock.now().since(began));
     let sockets = Sockets::open(&loaded.config.listen)?;
     let metrics = Arc::new(Metrics::new(&[]));
@@ -117,18 +125,24 @@ pub fn run(config_path: PathBuf) -> Result<(), RunError> {
         entries: entries.into_iter().chain(binding.entries).collect(),
         last_event: recovered.last_event,
     };
-    let config = loaded.config;
+    let config = Arc::new(loaded.config);
     let seed = fastrand::u64(..);
     let engine = Engine::new(limits(&config), seed, binding.endpoints, &recovered);
-    let courier = book::courier(&config, &clock)
+    let _inside = runtime.enter();
+    let courier = couriers::courier(&config, &clock)
         .map_err(|error| RunError::Endpoint(error.to_string()))?;
+    say_trust(&courier);
     let (hub, inbox) = mpsc::unbounded_channel();
+    let intake = Arc::new(OnceLock::new());
+    let rules = Rules { config, book: binding.book, courier: Arc::new(courier) };
     let shared = Arc::new(Shared {
         started_at: clock.now(),
         clock,
         metrics,
         counters: Counters::default(),
-        rules: ArcSwap::from_pointee(Rules { config, book: binding.book, courier: Arc::new(courier) }),
+        rules: ArcSwap::from_pointee(rules),
+        config_path,
+        on_reload: on_reload(log, Arc::clone(&intake)),
         changing: tokio::sync::Mutex::new(()),
         reader,
         reads: Semaphore::new(READS_MAX),
@@ -139,21 +153,55 @@ pub fn run(config_path: PathBuf) -> Result<(), RunError> {
         },
         hub,
         chance: Mutex::new(fastrand::Rng::with_seed(seed)),
-        config_path,
-        log,
-        intake: std::sync::OnceLock::new(),
     });
-    let result = runtime.block_on(live(shared, engine, inbox, writer, sockets));
+    let result = runtime.block_on(live(shared, engine, inbox, writer, sockets, &intake));
     runtime.shutdown_timeout(HANG_UP);
     result
+}
+
+/// Whether every endpoint of a configuration could be called as it is described.
+///
+/// # Errors
+/// [`RunError::Endpoint`] for the first that could not.
+pub fn check(config: &Config) -> Result<(), RunError> {
+    let rules = book::egress_rules(config);
+    for definition in &config.endpoints {
+        book::target(definition, &rules, config)
+            .map_err(|error| RunError::Endpoint(error.to_string()))?;
+    }
+    Ok(())
 }
 
 fn say_starting(loaded: &Loaded, path: &std::path::Path) {
     let version = env!("CARGO_PKG_VERSION");
     tracing::info!(event = "daemon.starting", version, config = %path.display());
     for warning in &loaded.warnings {
-        tracing::warn!(event = "config.warning", warning = %warning);
+        tracing::warn!(event = "config.warning", key = warning.key, "{}", warning.message);
     }
+}
+
+fn say_trust(courier: &Courier) {
+    if courier.trusted_certificates() == 0 {
+        tracing::warn!(
+            event = "tls.no_roots",
+            "no certificate authority is trusted: no https endpoint can be called",
+        );
+    }
+}
+
+/// What else takes a new configuration on.
+fn on_reload(
+    log: LogHandle,
+    intake: Arc<OnceLock<Arc<Intake<IngestDesk>>>>,
+) -> Box<dyn Fn(&Config) + Send + Sync> {
+    Box::new(move |config| {
+        if let Err(error) = log.set_level(&config.log.level) {
+            tracing::warn!(event = "config.warning", %error, "log.level stays as it was");
+        }
+        if let Some(intake) = intake.get() {
+            intake.configure(serving::intake_settings(config));
+        }
+    })
 }
 
 fn say_opened(opened: &Opened, took: Duration) {
@@ -169,9 +217,9 @@ fn say_opened(opened: &Opened, took: Duration) {
     }
 }
 
-fn options(config: &Config, clock: &Clock) -> open::Options {
+fn options(config: &Config, clock: &Clock) -> Options {
     let storage = &config.storage;
-    open::Options {
+    Options {
         path: storage.path.clone(),
         durability: match storage.durability {
             value::Durability::Fsync => Durability::Fsync,
@@ -213,8 +261,10 @@ async fn live(
     inbox: mpsc::UnboundedReceiver<Message>,
     writer: Writer,
     sockets: Sockets,
+    intake: &OnceLock<Arc<Intake<IngestDesk>>>,
 ) -> Result<(), RunError> {
     let mut signals = Signals::new()?;
+    let mut hangup = signal(SignalKind::hangup())?;
     let (commits, waiting) = std::sync::mpsc::channel();
     let (ended, mut writer_ended) = oneshot::channel();
     let to_hub = shared.hub.clone();
@@ -227,8 +277,8 @@ async fn live(
     let hub = Hub::new(engine, Arc::clone(&shared), inbox, commits, drained);
     let mut hub = tokio::spawn(hub.run());
     let (stop, stopped) = watch::channel(false);
-    let office = Arc::new(Office::new(Arc::clone(&shared)));
-    let servers = serving::start(&shared, &office, sockets, &stopped)?;
+    let office = Arc::new(Office { shared: Arc::clone(&shared) });
+    let servers = serving::start(&shared, &office, sockets, &stopped, intake)?;
     let watching = tokio::spawn(rounds::run(Arc::clone(&shared)));
     let _ = sd_notify::notify(&[NotifyState::Ready]);
     tracing::info!(event = "daemon.ready");
@@ -237,7 +287,7 @@ async fn live(
             result = &mut writer_ended => break writer_failed(result),
             _ = &mut hub => break None,
             () = signals.stop() => break None,
-            _ = signals.reload.recv() => reload(&office).await,
+            _ = hangup.recv() => reload(&office).await,
         }
     };
     let _ = sd_notify::notify(&[NotifyState::Stopping]);
@@ -264,13 +314,13 @@ fn writer_failed(
     result: Result<Result<(), CommitError>, oneshot::error::RecvError>,
 ) -> Option<CommitError> {
     let error = result.ok().and_then(Result::err)?;
-    tracing::error!(event = "store.error", op = "commit", %error, "nothing is acknowledged any more");
+    tracing::error!(event = "store.error", op = "commit", %error, "nothing more is acknowledged");
     Some(error)
 }
 
 async fn reload(office: &Office) {
     // the outcome is in the log
-    let _ = office.reload_by(Actor("signal".into())).await;
+    let _ = office.reload(Actor("signal".into())).await;
 }
 
 /// Lets attempts under way end, for as long as is allowed, or until told again to stop.
@@ -287,11 +337,10 @@ async fn drain(shared: &Shared, signals: &mut Signals, drained: &mut watch::Rece
     }
 }
 
-/// The signals that mean something.
+/// The signals that end the daemon.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
-    reload: Signal,
 }
 
 impl Signals {
@@ -299,7 +348,6 @@ impl Signals {
         Ok(Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
-            reload: signal(SignalKind::hangup())?,
         })
     }
 

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
+use std::sync::OnceLock;
 
 use axum::body::Body;
 use http::Request;
@@ -37,17 +38,17 @@ pub(crate) fn start(
     office: &Arc<Office>,
     sockets: Sockets,
     stop: &watch::Receiver<bool>,
+    intake: &OnceLock<Arc<Intake<IngestDesk>>>,
 ) -> io::Result<impl Future<Output = ()> + use<>> {
     let limits = limits(&shared.rules.load().config);
     let Sockets { ingest, admin } = sockets;
     let ingest_listener = listener(&ingest)?;
     let admin_listener = listener(&admin)?;
-    let ingest = tokio::spawn({
-        let (shared, office, stop) = (Arc::clone(shared), Arc::clone(office), stop.clone());
-        async move {
-            serve_ingest(shared, office, ingest_listener, limits, stop).await;
-            drop(ingest);
-        }
+    let intake = Arc::clone(intake.get_or_init(|| Arc::new(new_intake(shared, office))));
+    let stop_ingest = stop.clone();
+    let ingest = tokio::spawn(async move {
+        serve_ingest(intake, ingest_listener, limits, stop_ingest).await;
+        drop(ingest);
     });
     let admin = tokio::spawn({
         let (shared, office, stop) = (Arc::clone(shared), Arc::clone(office), stop.clone());
@@ -89,19 +90,22 @@ pub(crate) fn intake_settings(config: &Config) -> Settings {
     }
 }
 
+fn new_intake(shared: &Arc<Shared>, office: &Arc<Office>) -> Intake<IngestDesk> {
+    let settings = intake_settings(&shared.rules.load().config);
+    let desk = IngestDesk {
+        shared: Arc::clone(shared),
+        office: Arc::clone(office),
+        series: shared.metrics.listener("ingest"),
+    };
+    Intake::new(Arc::new(desk), settings)
+}
+
 async fn serve_ingest(
-    shared: Arc<Shared>,
-    office: Arc<Office>,
+    intake: Arc<Intake<IngestDesk>>,
     listener: UnixListener,
     limits: Limits,
     stop: watch::Receiver<bool>,
 ) {
-    let series = shared.metrics.listener("ingest");
-    let settings = intake_settings(&shared.rules.load().config);
-    let desk = Arc::new(IngestDesk { shared: Arc::clone(&shared), office, series });
-    let intake = Arc::new(Intake::new(desk, settings));
-    // set once, here
-    let _ = shared.intake.set(Arc::clone(&intake));
     let handler = move |Uid(uid): Uid, request: Request<Incoming>| {
         let intake = Arc::clone(&intake);
         async move {

@@ -1,5 +1,6 @@
 //! What the hub, the servers and the API share.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
@@ -111,7 +112,7 @@ impl Counter {
 /// What the configuration decides, exchanged as a whole on reload.
 pub(crate) struct Rules {
     /// The settings.
-    pub(crate) config: Config,
+    pub(crate) config: Arc<Config>,
     /// The endpoints.
     pub(crate) book: Book,
     /// Makes attempts by these settings.
@@ -130,6 +131,10 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     /// What the configuration decides.
     pub(crate) rules: ArcSwap<Rules>,
+    /// The configuration file that they come from.
+    pub(crate) config_path: PathBuf,
+    /// Told of every configuration that was put in force, for settings that others keep.
+    pub(crate) on_reload: Box<dyn Fn(&Config) + Send + Sync>,
     /// One change of the rules at a time.
     pub(crate) changing: tokio::sync::Mutex<()>,
     /// Reads the store.

@@ -117,8 +117,7 @@ fn clear(path: &Path) -> Result<(), SocketError> {
 fn group_id(name: &str) -> Option<Gid> {
     let groups = std::fs::read_to_string("/etc/group").ok()?;
     let mut fields = groups.lines().map(|line| line.split(':'));
-    let found = fields.find_map(|mut fields| {
-        (fields.next() == Some(name)).then(|| fields.nth(1)).flatten()
-    })?;
+    let found = fields
+        .find_map(|mut fields| (fields.next() == Some(name)).then(|| fields.nth(1)).flatten())?;
     found.parse().ok().map(Gid::from_raw)
 }

@@ -66,7 +66,8 @@ async fn alive(shared: &Arc<Shared>, said: &mut String) -> bool {
         tracing::error!(event = "store.error", op = "ping", %error);
         return true;
     }
-    let waiting: u64 = sight.lanes.iter().map(|(_, _, counts, _)| counts.fresh + counts.timed).sum();
+    let waiting: u64 =
+        sight.lanes.iter().map(|(_, _, counts, _)| counts.fresh + counts.timed).sum();
     let held: Vec<_> = sight.lanes.iter().filter(|(_, state, ..)| !state.is_active()).collect();
     let mut status = format!("{} sending, {waiting} waiting", sight.flights);
     if let [(no, state, ..), ..] = held.as_slice() {
