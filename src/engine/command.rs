@@ -32,10 +32,11 @@ use crate::model::WaitReason;
 /// Deliveries that one commit of a sweep ends.
 const SWEEP_ROWS: u16 = 100;
 
-/// A command whose commit is under way.
+/// A command whose commit is under way. Of deliveries to be sent again, it is known whether the
+/// writer was asked.
 #[derive(Debug)]
 pub(crate) enum Order {
-    Retry { caller: Caller, deliveries: Vec<DeliveryId> },
+    Retry { caller: Caller, deliveries: Vec<(DeliveryId, bool)> },
     Cancel { caller: Caller, delivery: DeliveryId },
     State { caller: Caller, endpoint: EndpointNo, state: EndpointState },
     Configure { caller: Caller, endpoints: Vec<Endpoint>, entries: Vec<EndpointEntry> },
@@ -63,13 +64,7 @@ impl Engine {
     ) {
         match command {
             Command::Retry(deliveries) => {
-                let next = Next::Wait { due: now, why: WaitReason::Requested };
-                let records = deliveries
-                    .iter()
-                    .map(|delivery| order(*delivery, now, actor.clone(), next))
-                    .collect();
-                let order = Order::Retry { caller, deliveries };
-                self.commit(records, Pending::Order(order), out);
+                self.retry(now, caller, &actor, deliveries, out);
             }
             Command::Cancel(delivery) => self.cancel(now, caller, actor, delivery, out),
             Command::Pause { endpoint, reason } => {
@@ -108,6 +103,27 @@ impl Engine {
                 out.push(Effect::Reply { caller, reply: Reply::Done });
             }
         }
+    }
+
+    /// Deliveries to an endpoint that is removed, or about to be, are not asked for: nobody would
+    /// take them out of its queue again.
+    fn retry(
+        &mut self,
+        now: Time,
+        caller: Caller,
+        actor: &str,
+        deliveries: Vec<DeliveryId>,
+        out: &mut Vec<Effect>,
+    ) {
+        let stands = |delivery: &DeliveryId| {
+            let lane = self.lanes.get(&delivery.endpoint);
+            lane.is_some_and(|lane| lane.removed.is_none())
+        };
+        let deliveries: Vec<_> = deliveries.into_iter().map(|one| (one, stands(&one))).collect();
+        let next = Next::Wait { due: now, why: WaitReason::Requested };
+        let asked = deliveries.iter().filter(|(_, asked)| *asked);
+        let records = asked.map(|(one, _)| order(*one, now, actor.to_owned(), next)).collect();
+        self.commit(records, Pending::Order(Order::Retry { caller, deliveries }), out);
     }
 
     fn cancel(
@@ -164,7 +180,8 @@ impl Engine {
         self.commit(vec![Record::Endpoint(Box::new(entry))], Pending::Order(order), out);
     }
 
-    /// From now on nothing new comes into a lane, and nothing goes out. Answers whether there is one.
+    /// From now on nothing new comes into a lane, and nothing goes out. Answers whether there is
+    /// such a lane.
     fn close(&mut self, now: Time, sweep: &Sweep, out: &mut Vec<Effect>) -> bool {
         let no = sweep.entry.no;
         let Some(lane) = self.lanes.get_mut(&no) else { return false };
@@ -196,8 +213,11 @@ impl Engine {
     ) {
         let (caller, reply) = match order {
             Order::Retry { caller, deliveries } => {
-                let answers = deliveries.iter().zip(receipts);
-                let answers = answers.map(|(delivery, receipt)| self.moved(*delivery, receipt));
+                let mut receipts = receipts.into_iter();
+                let answers = deliveries.into_iter().map(|(delivery, asked)| {
+                    let receipt = if asked { receipts.next() } else { None };
+                    self.moved(delivery, receipt.unwrap_or(Receipt::Stale))
+                });
                 (caller, Reply::Retried(answers.collect()))
             }
             Order::Cancel { caller, delivery } => {

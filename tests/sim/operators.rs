@@ -77,7 +77,8 @@ impl World {
         self.marks.hit("endpoint removed");
         let entry = &self.disk.entries[&endpoint];
         let entry = EndpointEntry { removed: Some(self.now), ..entry.clone() };
-        let end = if self.rng.bool() { LaneEnd::Dead } else { LaneEnd::Cancelled };
+        let kept = endpoint.0.is_multiple_of(2);
+        let end = if kept { LaneEnd::Dead } else { LaneEnd::Cancelled };
         self.command(Command::Remove { entry: Box::new(entry), end });
     }
 
