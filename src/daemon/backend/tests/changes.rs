@@ -114,9 +114,9 @@ async fn deliveries_of_a_removed_endpoint_end_as_it_was_said() {
         assert_eq!(ended.endpoint, "#3");
         let rows = listed(&office, by_state(state)).await;
         assert!(ids(&rows).contains(&delivery(7, 3)), "it stays listed");
-        let gone = Err(BackendError::NotFound("endpoint"));
-        assert_eq!(office.endpoint("old".into()).await, gone);
-        assert_eq!(office.retry(delivery(7, 3), actor()).await, Err(gone.unwrap_err()));
+        let gone = BackendError::NotFound("endpoint");
+        assert_eq!(office.endpoint("old".into()).await, Err(gone.clone()));
+        assert_eq!(office.retry(delivery(7, 3), actor()).await, Err(gone));
         let entries = office.shared.reader.endpoints().unwrap();
         assert!(entries.iter().any(|entry| entry.name == "old" && entry.removed.is_some()));
     }

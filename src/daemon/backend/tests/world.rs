@@ -82,7 +82,9 @@ fn admit(n: u64, targets: &[u32], started: &[u32]) -> Record {
     let nos = |numbers: &[u32]| numbers.iter().copied().map(EndpointNo).collect::<Vec<_>>();
     let event = Event {
         id: id(n),
-        event_type: if n % 2 == 0 { "order.paid" } else { "order.created" }.parse().unwrap(),
+        event_type: if n.is_multiple_of(2) { "order.paid" } else { "order.created" }
+            .parse()
+            .unwrap(),
         accepted_at: id(n).time(),
         source: "uid:1000".into(),
         content_type: "text/plain".into(),
