@@ -1,4 +1,122 @@
 //! postrider: durable webhook delivery for one machine.
+//!
+//! This page is the architecture: what there is, where it is, and what must stay true. How to use
+//! it is in `README.md`.
+//!
+//! # Bird's eye
+//!
+//! One process. A pure core decides; a thin shell does; an embedded store (sled) remembers. A
+//! program hands in an *event* over a unix socket and is answered 202 when it is safe on disk. Each
+//! endpoint that wants it gets it as a signed HTTP request, again and again until it accepts, or
+//! until the plan of retries is at its end.
+//!
+//! # Words
+//!
+//! - **source**: where events come from: a local program, known by its uid on the socket.
+//! - **event**: what was submitted: id, type, payload bytes, content type, attributes. Immutable.
+//! - **endpoint**: where events go. Its name is for people; inside it is a number that is never
+//!   used again.
+//! - **delivery**: event x endpoint, until it is delivered, dead or cancelled.
+//! - **attempt**: one try of a delivery. **outcome**: what came back, of a closed set. **verdict**:
+//!   what the outcome means.
+//! - **lane**: the queue of one endpoint. **flight**: a delivery that has been taken from its queue
+//!   and not been settled.
+//!
+//! # Map
+//!
+//! Modules by what a line is allowed to do; each sees only those above it, and those in one group
+//! of the shell do not see each other. `tests/tidy.rs` holds the order.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`model`] | core: the nouns and their stored encodings; the views that the API shows |
+//! | [`policy`] | core: rules as functions: backoff, verdict, routing, signatures |
+//! | [`engine`] | core: the state machine: admit, dispatch, settle, recover, commands |
+//! | [`config`] | shell: TOML and environment, checked, with the place of every mistake |
+//! | [`store`] | shell: one writer with group commit, readers, recovery, free space |
+//! | [`courier`] | shell: one attempt: resolve, guard the address, connect, send, bound, time out |
+//! | [`intake`] | shell: submissions over HTTP, within limits |
+//! | [`admin`] | shell: the management API and the metrics |
+//! | [`daemon`] | hub: the only place that spawns, reads clocks and hears signals |
+//! | [`cli`] | commands: the daemon itself, clients of its two sockets, tools for developers |
+//!
+//! The core imports nothing of the network, of files, processes, threads or clocks. A line of code
+//! asks: do I touch the world? If not: am I a fact (model), a rule (policy) or a transition
+//! (engine)? If so: which piece of the world?
+//!
+//! # The path of an event
+//!
+//! 1. [`intake`] reads the request within its limits and hands the submission to the hub.
+//! 2. [`engine`] checks limits, routes by type, and decides: a commit of the event and its
+//!    deliveries. Where a lane has room they go straight into flight with the same commit,
+//!    so that the common case writes no queue.
+//! 3. The writer ([`store::writer`]) takes everything that waits into one group, looks up
+//!    idempotency keys, applies the records ([`store::fold`]), flushes once, and answers each
+//!    record with a receipt: applied, duplicate of an earlier event, stale.
+//! 4. Only now the caller is answered 202, and attempts begin, as far as the limits of the endpoint
+//!    and of the whole allow. The payload of a fresh event is still in memory.
+//! 5. [`courier`] performs the attempt and returns what came back. It decides nothing.
+//! 6. [`policy`] says what follows: delivered, dead, or when to try again. That is a step of the
+//!    delivery's log, and is written with the next group. Then the lane goes on.
+//! 7. Until the next due time the process sleeps.
+//!
+//! # Invariants
+//!
+//! 1. **Decide, commit, act.** A decision leaves the engine as a commit; what follows from it
+//!    leaves only when its receipt has come back. No 2xx before the flush; no attempt
+//!    before its start is on disk; no outcome is forgotten before its step is.
+//! 2. **One judge.** What a record does to the tables is said once, in [`store::fold`], and judged
+//!    by the writer, which sees all records in order. The engine holds the head of what is on disk;
+//!    where the two disagree, the receipt says so and the engine lets go.
+//! 3. **Deterministic.** The same seed and the same inputs at the same times give the same effects.
+//!    `tests/sim` runs the engine so, against a simulated world that crashes at every commit.
+//! 4. **Bounded.** Every collection has a named limit with a unit. Memory does not grow with the
+//!    backlog, and neither does the time of a start: it costs what the endpoints cost.
+//! 5. **Time is an argument**, read in one place, never running backwards within a process. Due
+//!    times on disk are wall-clock times.
+//! 6. **At least once.** The same `webhook-id` on every attempt. After an unclean stop, what was in
+//!    flight is recorded as interrupted before it is dialled again, so that a delivery that kills
+//!    the process is counted, and in the end put aside ([`policy::backoff::INTERRUPTED_MAX`]).
+//! 7. **Nothing is dropped in silence.** Every delivery ends delivered, dead with its reason, or
+//!    cancelled by a named person, and can be listed.
+//! 8. **Secrets and payloads are in no log line, error or debug output.**
+//!
+//! # What is on disk
+//!
+//! One sled tree. Memory there grows with the number of its keys, so the logical entries are packed
+//! into pages ([`store::page`]), many to a key; [`store::layout`] lists the tables, and golden
+//! files hold their bytes. In short:
+//!
+//! - events and bodies: what was submitted, never changed; bodies in chunks.
+//! - two due tables for each lane: *fresh* (never tried, in the order of admission) and *timed* (in
+//!   the order of due times). One fresh delivery goes for each timed one, so that neither a backlog
+//!   nor a burst starves the other.
+//! - flight: what has been taken from there. After an unclean stop it is exactly what may have been
+//!   on the wire.
+//! - steps: the log of each delivery; the last step is its state.
+//! - dead: the same by endpoint and time, to list and to replay.
+//! - idempotency keys; counts for each lane; endpoints with numbers, names and states.
+//!
+//! Every record is one atomic unit of at most [`store::batches::OPERATIONS_MAX`] pages; what is
+//! larger goes in pieces of which the last makes the rest visible. Every value has a version byte,
+//! and the store a format number.
+//!
+//! Two facts about sled 0.34 shape this module. Its flush is no barrier against a power cut on
+//! Linux, unless `sync_file_range` fails: so a seccomp filter makes it fail ([`store::sync`];
+//! `tests/power/run` cuts the power with and without). And values that do not fit its pages go to
+//! files that it never syncs: so no value is that long. After a failed write the process ends, and
+//! recovers on the next start.
+//!
+//! # What is deliberately absent
+//!
+//! - A second place that remembers: what is not in the store is not known after a start.
+//! - Redirects and proxies in the courier: a request goes where the checked address says, or
+//!   nowhere.
+//! - Exactly-once: HTTP does not allow it. A receiver knows a repeated delivery by its
+//!   `webhook-id`.
+//! - Order between events: lanes go on while one delivery waits for its retry.
+//! - More than one machine. The seam is the store's interface in the engine's words (records,
+//!   receipts, rows of a lane); nothing else knows sled.
 
 // -- core: no I/O, no clock, no global randomness, no tokio
 pub mod model;

@@ -32,7 +32,7 @@ pub(super) struct Add {
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
 
-    /// Any other key of an [[endpoint]] table; the value is JSON, or else text
+    /// Any other key that an endpoint may have; the value is JSON, or else text
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = setting)]
     settings: Vec<(String, Value)>,
 }

@@ -2,7 +2,7 @@
 //!
 //! Client commands speak HTTP and JSON over the daemon's two unix sockets. Results go to stdout,
 //! talk to stderr; what a command's end means is its exit code ([`Exit`]). A command is a struct of
-//! arguments with a `run`; adding one is a line in [`Command`] and one in [`dispatch`].
+//! arguments with a `run`; adding one is a line in `Command` and one in `dispatch`.
 
 pub mod client;
 pub mod exit;
