@@ -38,6 +38,7 @@ pub use backend::Actor;
 pub use backend::Backend;
 pub use backend::BackendError;
 pub use identify::RequestIds;
+pub use metrics::LogCounter;
 pub use metrics::Metrics;
 
 use crate::model::Code;

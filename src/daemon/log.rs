@@ -23,6 +23,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::admin::LogCounter;
 use crate::config::value::LogFormat;
 
 /// Libraries speak up from warnings on; the configured filter comes after and may say otherwise.
@@ -63,22 +64,32 @@ impl LogHandle {
     }
 }
 
-/// Sets up the logs of this process, once.
+/// Sets up the logs of this process, once. What is logged is counted by `counter`.
 ///
 /// # Errors
 /// [`LogError`] if the filter cannot be read, the journal was asked for and is not there, or logs
 /// were set up before.
-pub fn init(level: &str, format: LogFormat) -> Result<LogHandle, LogError> {
+pub fn init(level: &str, format: LogFormat, counter: LogCounter) -> Result<LogHandle, LogError> {
+    let (subscriber, handle) = subscriber(level, format, counter)?;
+    subscriber.try_init().map_err(|_| LogError::Taken)?;
+    Ok(handle)
+}
+
+fn subscriber(
+    level: &str,
+    format: LogFormat,
+    counter: LogCounter,
+) -> Result<(Box<dyn Subscriber + Send + Sync>, LogHandle), LogError> {
     let (filter, handle) = reload::Layer::new(filter(level)?);
-    let registry = tracing_subscriber::registry().with(filter);
+    let registry = tracing_subscriber::registry().with(filter).with(counter);
     let stream = std::env::var_os("JOURNAL_STREAM");
-    let done = match sink(format, stderr_is_journal(stream.as_deref()), stderr_is_terminal()) {
-        Sink::Journal => registry.with(journal().map_err(LogError::Journal)?).try_init(),
-        Sink::Json => registry.with(json(std::io::stderr)).try_init(),
-        Sink::Pretty => registry.with(pretty()).try_init(),
-    };
-    done.map_err(|_| LogError::Taken)?;
-    Ok(LogHandle(handle))
+    let subscriber: Box<dyn Subscriber + Send + Sync> =
+        match sink(format, stderr_is_journal(stream.as_deref()), stderr_is_terminal()) {
+            Sink::Journal => Box::new(registry.with(journal().map_err(LogError::Journal)?)),
+            Sink::Json => Box::new(registry.with(json(std::io::stderr))),
+            Sink::Pretty => Box::new(registry.with(pretty())),
+        };
+    Ok((subscriber, LogHandle(handle)))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -214,6 +225,23 @@ mod tests {
         let lines = memory.lines();
         let events: Vec<_> = lines.iter().map(|line| line["event"].as_str().unwrap()).collect();
         assert_eq!(events, ["after", "still"]);
+    }
+
+    #[test]
+    fn what_is_logged_is_counted_and_nothing_else() {
+        let metrics = crate::admin::Metrics::new(&[]);
+        let (subscriber, _handle) =
+            subscriber("info", LogFormat::Json, metrics.log_counter()).unwrap();
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info!(event = "counted");
+            tracing::debug!(event = "not logged");
+        });
+        let text = metrics.encode().unwrap();
+        let count = |level: &str| {
+            let series = format!("postrider_log_messages_total{{level=\"{level}\"}} ");
+            text.lines().find_map(|line| line.strip_prefix(&series)).unwrap().to_owned()
+        };
+        assert_eq!((count("info"), count("debug")), ("1".to_owned(), "0".to_owned()));
     }
 
     #[test]

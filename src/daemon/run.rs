@@ -102,14 +102,15 @@ impl From<SocketError> for RunError {
 pub fn run(config_path: PathBuf) -> Result<(), RunError> {
     let clock = Arc::new(Clock::start());
     let loaded = config::load(&config_path, std::env::vars()).map_err(RunError::Config)?;
-    let log = log::init(&loaded.config.log.level, loaded.config.log.format)?;
+    let metrics = Arc::new(Metrics::new(&[]));
+    let log = &loaded.config.log;
+    let log = log::init(&log.level, log.format, metrics.log_counter())?;
     say_starting(&loaded, &config_path);
     // the store first: its filter has to be in force before there is a second thread
     let began = clock.now();
     let mut opened = open(&options(&loaded.config, &clock))?;
     say_opened(&opened, clock.now().since(began));
     let sockets = Sockets::open(&loaded.config.listen)?;
-    let metrics = Arc::new(Metrics::new(&[]));
     let entries = opened.recovered.endpoints.clone();
     let binding = book::bind(&loaded.config, &entries, &metrics, clock.now())
         .map_err(|error| RunError::Endpoint(error.to_string()))?;
