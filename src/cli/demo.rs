@@ -11,6 +11,7 @@ mod endpoints;
 mod home;
 mod process;
 
+use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -34,6 +35,11 @@ const DEMO_TIMEOUT: Duration = Duration::from_secs(50);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Lines of the daemon's log that are shown when something went wrong.
 const LOG_LINES_SHOWN_MAX: usize = 12;
+
+/// Somebody stopped the demo.
+#[derive(Debug, thiserror::Error)]
+#[error("stopped")]
+struct Stopped;
 
 /// Show that it works, on this machine, in under a minute
 ///
@@ -61,10 +67,7 @@ impl DemoArgs {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let played = runtime.block_on(play(context, &home, &ingest, &admin));
         if let Err(error) = played {
-            home.keep();
-            let log = home.log_tail(LOG_LINES_SHOWN_MAX);
-            let place = home.path().display();
-            return Err(error.context(format!("the demo failed; all is left in {place}\n{log}")));
+            return Err(if was_stopped(&error) { error } else { explained(&error, &mut home) });
         }
         let took = context.now().since(began).as_secs_f64();
         if self.keep {
@@ -92,7 +95,21 @@ async fn play(
             format!("it did not end within {} s", DEMO_TIMEOUT.as_secs())
         })?,
         () = serving => bail!("the receivers ended"),
-        _ = interrupt.recv() => bail!("interrupted"),
-        _ = terminate.recv() => bail!("told to stop"),
+        _ = interrupt.recv() => Err(Stopped.into()),
+        _ = terminate.recv() => Err(Stopped.into()),
     }
+}
+
+/// Whether somebody had seen enough: the demo was stopped, or nobody reads on.
+fn was_stopped(error: &anyhow::Error) -> bool {
+    let unread = error.downcast_ref::<io::Error>().map(io::Error::kind);
+    error.is::<Stopped>() || unread == Some(io::ErrorKind::BrokenPipe)
+}
+
+/// The error with what helps to understand it; all evidence is left.
+fn explained(error: &anyhow::Error, home: &mut Home) -> anyhow::Error {
+    home.keep();
+    let log = home.log_tail(LOG_LINES_SHOWN_MAX);
+    let place = home.path().display();
+    anyhow::anyhow!("{error:#}\nThe demo failed; all is left in {place}. The log ends with:\n{log}")
 }
