@@ -130,7 +130,7 @@ impl World {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("config.toml");
         std::fs::write(&path, config_text("")).unwrap();
-        let opened = open::open(&open::Options {
+        let opened = open::open(&Options {
             path: home.path().join("store"),
             durability: open::Durability::Process,
             cache_bytes: 4 << 20,
