@@ -56,7 +56,7 @@ use crate::world::World;
 const KEPT: &[u64] = &[];
 const START: Time = Time::from_secs(1_800_000_000);
 /// How long faults go on.
-const TROUBLE: Duration = Duration::from_secs(1_200);
+const TROUBLE: Duration = Duration::from_secs(500);
 /// By when everything must have come to its end after the last fault.
 const PEACE: Duration = Duration::from_secs(7_200);
 
@@ -139,6 +139,7 @@ fn world(seed: u64, bug: Bug) -> World {
         waiting: Vec::new(),
         syncing: Vec::new(),
         writing: false,
+        alarm: None,
         agenda: BTreeMap::new(),
         next_entry: 0,
         underway: Underway::default(),
