@@ -17,6 +17,7 @@ use postrider::model::Class;
 use postrider::model::DeliveryId;
 use postrider::model::Due;
 use postrider::model::Endpoint;
+use postrider::model::EndpointEntry;
 use postrider::model::EndpointNo;
 use postrider::model::Progress;
 use postrider::model::Receipt;
@@ -85,6 +86,8 @@ pub struct World {
     pub waiting: Vec<(Ticket, Vec<Record>)>,
     pub syncing: Vec<(Ticket, Vec<Record>, Vec<Receipt>)>,
     pub writing: bool,
+    /// What the engine has been told of endpoints.
+    pub told: BTreeMap<EndpointNo, EndpointEntry>,
     /// When the process is to be woken.
     pub alarm: Option<Time>,
     pub agenda: BTreeMap<(Time, u64), Happening>,
@@ -211,7 +214,12 @@ impl World {
         if !self.waiting.is_empty() {
             self.writer_goes_on();
         }
-        for (ticket, _, receipts) in group {
+        for (ticket, records, receipts) in group {
+            for record in &records {
+                if let Record::Endpoint(entry) = record {
+                    self.told.insert(entry.no, (**entry).clone());
+                }
+            }
             if self.bug != Bug::AnswersBeforeTheFlush {
                 self.tell(Input::Committed { ticket, receipts });
             }
@@ -270,6 +278,7 @@ impl World {
             }
         }
         self.alarm = None;
+        self.told = self.disk.entries.clone();
         let seed = self.rng.u64(..);
         self.engine = Engine::new(self.limits.clone(), seed, endpoints, &self.disk.recovered());
         self.wake();
