@@ -5,23 +5,24 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 
-use crate::daemon::shared::Message;
+use crate::daemon::disk::Disk;
 use crate::daemon::shared::Shared;
 
 /// How often the disk is looked at.
 const ROUND: Duration = Duration::from_secs(5);
 
 /// Looks after things until the hub is gone.
-pub(crate) async fn run(shared: Arc<Shared>) {
+pub(crate) async fn run(shared: Arc<Shared>, disk: Arc<Disk>) {
     let watchdog = watchdog_interval();
     let round = watchdog.map_or(ROUND, |interval| interval.min(ROUND));
-    let mut low = false;
     let mut said = String::new();
     let mut ticks = tokio::time::interval(round);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        if !check_disk(&shared, &mut low).await || !alive(&shared, &mut said).await {
+        let disk = Arc::clone(&disk);
+        let looked = tokio::task::spawn_blocking(move || disk.round()).await;
+        if looked.is_err() || !alive(&shared, &mut said).await {
             return;
         }
         let rules = shared.rules.load_full();
@@ -32,30 +33,6 @@ pub(crate) async fn run(shared: Arc<Shared>) {
 /// Half of what systemd allows between two signs of life; `None` where it does not watch.
 fn watchdog_interval() -> Option<Duration> {
     sd_notify::watchdog_enabled().map(|limit| limit / 2)
-}
-
-/// Tells the hub when the disk becomes low or stops being so. Whether the hub is there.
-async fn check_disk(shared: &Arc<Shared>, low: &mut bool) -> bool {
-    let looking = Arc::clone(shared);
-    let look = move || (looking.space.is_low(), looking.space.free_bytes());
-    let Ok((is_low, free)) = tokio::task::spawn_blocking(look).await else { return false };
-    let free = free.unwrap_or_default();
-    match is_low {
-        Ok(now) if now != *low => {
-            *low = now;
-            if now {
-                tracing::warn!(event = "store.disk_low", free, "submissions are refused");
-            } else {
-                tracing::info!(event = "store.disk_ok", free, "submissions are taken again");
-            }
-            shared.hub.send(Message::DiskLow(now)).is_ok()
-        }
-        Ok(_) => true,
-        Err(error) => {
-            tracing::warn!(event = "store.error", op = "statvfs", %error);
-            true
-        }
-    }
 }
 
 /// A sign of life, only after the hub has answered and the store was read. Whether the hub is
