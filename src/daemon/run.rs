@@ -235,6 +235,7 @@ async fn live(
 ) -> Result<(), RunError> {
     let mut signals = Signals::new()?;
     let mut hangup = signal(SignalKind::hangup())?;
+    let alarm = writer.alarm();
     let (commits, waiting) = std::sync::mpsc::channel();
     let (ended, mut writer_ended) = oneshot::channel();
     let disk = Arc::new(Disk::new(shared.space.clone(), shared.hub.clone()));
@@ -255,7 +256,7 @@ async fn live(
     let (stop, stopped) = watch::channel(false);
     let office = Arc::new(Office { shared: Arc::clone(&shared) });
     let servers = serving::start(&shared, &office, sockets, &stopped, intake)?;
-    let watching = tokio::spawn(rounds::run(Arc::clone(&shared), disk));
+    let watching = tokio::spawn(rounds::run(Arc::clone(&shared), disk, alarm));
     let _ = sd_notify::notify(&[NotifyState::Ready]);
     tracing::info!(event = "daemon.ready");
     let failed = loop {

@@ -7,12 +7,16 @@ use sd_notify::NotifyState;
 
 use crate::daemon::disk::Disk;
 use crate::daemon::shared::Shared;
+use crate::store::writer::Alarm;
 
 /// How often the disk is looked at.
 const ROUND: Duration = Duration::from_secs(5);
 
+/// A commit that takes longer than this may have failed without anybody noticing.
+const COMMIT_SLOW: Duration = Duration::from_secs(5);
+
 /// Looks after things until the hub is gone.
-pub(crate) async fn run(shared: Arc<Shared>, disk: Arc<Disk>) {
+pub(crate) async fn run(shared: Arc<Shared>, disk: Arc<Disk>, alarm: Alarm) {
     let watchdog = watchdog_interval();
     let round = watchdog.map_or(ROUND, |interval| interval.min(ROUND));
     let mut said = String::new();
@@ -22,7 +26,7 @@ pub(crate) async fn run(shared: Arc<Shared>, disk: Arc<Disk>) {
         ticks.tick().await;
         let disk = Arc::clone(&disk);
         let looked = tokio::task::spawn_blocking(move || disk.round()).await;
-        if looked.is_err() || !alive(&shared, &mut said).await {
+        if looked.is_err() || !alive(&shared, &alarm, &mut said).await {
             return;
         }
         let rules = shared.rules.load_full();
@@ -35,10 +39,17 @@ fn watchdog_interval() -> Option<Duration> {
     sd_notify::watchdog_enabled().map(|limit| limit / 2)
 }
 
-/// A sign of life, only after the hub has answered and the store was read. Whether the hub is
-/// there.
-async fn alive(shared: &Arc<Shared>, said: &mut String) -> bool {
+/// A sign of life, only after the hub has answered, the store was read, and no commit hangs.
+/// Whether the hub is there.
+async fn alive(shared: &Arc<Shared>, alarm: &Alarm, said: &mut String) -> bool {
     let Some(sight) = shared.look().await else { return false };
+    let now = shared.clock.now();
+    if sight.committing_since.is_some_and(|since| now.since(since) > COMMIT_SLOW) {
+        tracing::warn!(event = "store.slow_commit", "a commit has taken more than {COMMIT_SLOW:?}");
+        let alarm = alarm.clone();
+        // an error is what the writer ends with, and is logged then
+        let _ = tokio::task::spawn_blocking(move || alarm.raise()).await;
+    }
     if let Some(Err(error)) = shared.read(|reader| reader.ping()).await {
         tracing::error!(event = "store.error", op = "ping", %error);
         return true;
