@@ -247,6 +247,7 @@ impl Hub {
             lanes: lanes.collect(),
             flights: self.engine.flights(),
             oldest_due: self.engine.oldest_due(self.clock.now()),
+            committing_since: None,
             draining: self.engine.is_draining(),
         }
     }
