@@ -1,0 +1,15 @@
+//! The daemon as a whole: the real binary, over real sockets, judged by what its callers see.
+//!
+//! The binary is the one that cargo built, or `POSTRIDER_BIN`.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "what helpers of a test cannot do fails the test"
+)]
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod bytes;
+mod idempotency;
+mod retry;
