@@ -11,5 +11,9 @@
 mod harness;
 
 mod bytes;
+mod commands;
 mod idempotency;
+mod limits;
+mod reload;
 mod retry;
+mod stop;
