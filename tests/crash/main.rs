@@ -74,7 +74,7 @@ fn no_acknowledged_event_is_lost_by_a_crash() {
     let status = daemon.show("/v1/status");
     assert_eq!(status["dead"], 0, "{status}");
     daemon.stop();
-    book::check(&books, &receivers);
+    println!("{}", book::check(&books, &receivers));
 }
 
 fn crash_under_load(daemon: Daemon, books: &mut [Book], rng: &mut fastrand::Rng) {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::json;
+
 use crate::harness::client::Request;
 use crate::harness::daemon::Home;
 use crate::harness::receiver::Receiver;
@@ -116,4 +118,29 @@ fn keys_can_be_required_and_must_be_readable() {
         daemon.submit(&order("\"quoted\"", "{}")).id(),
         daemon.submit(&order("quoted", "{}")).id()
     );
+}
+
+#[test]
+fn the_keys_of_a_batch_are_those_of_its_events() {
+    let receiver = Receiver::start();
+    let home = Home::new().endpoint("billing", &receiver, "");
+    let daemon = home.start();
+    let first = daemon.submit(&order("known", "1").header("content-type", "application/json")).id();
+    let event = |key: &str, data: u32| {
+        let event = json!({"type": "order.created", "data": data, "idempotency_key": key});
+        format!("{event}\n")
+    };
+    let batch = event("known", 1) + &event("new", 2) + &event("new", 2) + &event("known", 3);
+    let answer = daemon.submit(&Request::post("/v1/events:batch?partial=1", batch));
+    assert_eq!(answer.status, 207);
+    let results = answer.json()["results"].clone();
+    assert_eq!((&results[0]["id"], &results[0]["duplicate"]), (&json!(first), &json!(true)));
+    assert_eq!((&results[1]["id"], &results[1]["duplicate"]), (&results[2]["id"], &json!(false)));
+    assert_eq!(results[2]["duplicate"], true);
+    assert_eq!(
+        (&results[3]["status"], &results[3]["problem"]["event_id"]),
+        (&json!(422), &json!(first))
+    );
+    daemon.until("both are delivered", || daemon.show("/v1/status")["delivered"] == 2);
+    assert_eq!(receiver.so_far().len(), 2);
 }

@@ -48,6 +48,8 @@ fn a_failing_endpoint_is_tried_until_it_recovers() {
     let id = daemon.submit(&Request::post("/v1/events/order.created", "{}")).id();
     let tries = bad.arrivals(5);
     assert_eq!(good.arrivals(1).len(), 1, "the other endpoint is not concerned");
+    let answers: Vec<_> = tries.iter().map(|arrival| arrival.status).collect();
+    assert_eq!(answers, [500, 503, 301, 404, 200]);
     for (index, arrival) in tries.iter().enumerate() {
         assert_eq!(arrival.id(), id, "the same id each time");
         assert_eq!(arrival.headers["postrider-attempt"], (index + 1).to_string());
