@@ -81,6 +81,9 @@ pub enum RunError {
     /// The store failed: nothing is acknowledged any more.
     #[error("the store failed, and postrider ends so that nothing is acknowledged in vain: {0}")]
     Store(CommitError),
+    /// A part of the daemon ended without being told to; this is a bug in postrider.
+    #[error("the {0} ended by itself; this is a bug in postrider")]
+    Ended(&'static str),
     /// A socket cannot be opened.
     #[error("{0}")]
     Socket(String),
@@ -261,8 +264,8 @@ async fn live(
     tracing::info!(event = "daemon.ready");
     let failed = loop {
         tokio::select! {
-            result = &mut writer_ended => break writer_failed(result),
-            _ = &mut hub => break None,
+            result = &mut writer_ended => break Some(writer_failed(result)),
+            _ = &mut hub => break Some(RunError::Ended("hub")),
             () = signals.stop() => break None,
             _ = hangup.recv() => reload(&office).await,
         }
@@ -282,17 +285,27 @@ async fn live(
     // the hub has let go of the writer, which ends when all is written
     let last = tokio::task::spawn_blocking(move || thread.join());
     let _ = last.await;
-    let failed = failed.or_else(|| writer_ended.try_recv().ok().and_then(Result::err));
+    // a hub that ended by itself lost its writer: what befell that is the reason
+    let reason = match writer_ended.try_recv() {
+        Ok(Err(error)) => Some(RunError::Store(error)),
+        _ => failed,
+    };
     tracing::info!(event = "daemon.stopped", in_flight_abandoned = abandoned);
-    failed.map_or(Ok(()), |error| Err(RunError::Store(error)))
+    reason.map_or(Ok(()), Err)
 }
 
-fn writer_failed(
-    result: Result<Result<(), CommitError>, oneshot::error::RecvError>,
-) -> Option<CommitError> {
-    let error = result.ok().and_then(Result::err)?;
-    tracing::error!(event = "store.error", op = "commit", %error, "nothing more is acknowledged");
-    Some(error)
+fn writer_failed(result: Result<Result<(), CommitError>, oneshot::error::RecvError>) -> RunError {
+    match result {
+        Ok(Err(error)) => {
+            tracing::error!(event = "store.error", op = "commit", %error, "no more is acknowledged");
+            RunError::Store(error)
+        }
+        // it ends well only after the hub, so this is a panic
+        Ok(Ok(())) | Err(_) => {
+            tracing::error!(event = "task.panicked", task = "writer", "no more is acknowledged");
+            RunError::Ended("writer")
+        }
+    }
 }
 
 async fn reload(office: &Office) {
