@@ -32,7 +32,7 @@ impl RunArgs {
                 output::complain(&format!("postrider: {error}"));
                 Exit::ConfigInvalid.into()
             }
-            Err(error @ (RunError::Open(_) | RunError::Store(_))) => {
+            Err(error @ (RunError::Open(_) | RunError::Store(_) | RunError::Ended(_))) => {
                 output::complain(&format!("postrider: {error}"));
                 Exit::StoreFailed.into()
             }

@@ -6,15 +6,16 @@ use tokio::sync::oneshot;
 
 use crate::admin::Backend;
 use crate::admin::BackendError;
+use crate::admin::metrics::IngestResult;
 use crate::admin::metrics::ListenerSeries;
 use crate::daemon::backend::Office;
-use crate::daemon::notice;
 use crate::daemon::shared::Message;
 use crate::daemon::shared::Shared;
 use crate::engine::Admitted;
 use crate::engine::Refusal;
 use crate::engine::SubmitMode;
 use crate::intake::Desk;
+use crate::intake::Outcome;
 use crate::intake::Own;
 use crate::model::EndpointNo;
 use crate::model::EventId;
@@ -59,8 +60,12 @@ impl Desk for IngestDesk {
         self.shared.request_id()
     }
 
-    fn answered(&self, status: u16, code: Option<&str>, payload_bytes: usize, began: Time) {
-        let result = notice::ingest_result(status, code);
+    fn answered(&self, outcome: &Outcome, payload_bytes: usize, began: Time) {
+        let result = match outcome {
+            Outcome::Taken => IngestResult::Accepted,
+            Outcome::Replayed => IngestResult::Duplicate,
+            Outcome::Refused(code) => code.parse().map_or(IngestResult::Error, IngestResult::of),
+        };
         self.series.request_answered(result, self.shared.clock.now().since(began));
         self.series.payload_read(u32::try_from(payload_bytes).unwrap_or(u32::MAX));
     }

@@ -1,11 +1,9 @@
 //! What the engine publishes, as metrics and log events.
 
-use crate::admin::metrics::IngestResult;
 use crate::admin::metrics::Lookup;
 use crate::daemon::shared::Shared;
 use crate::engine::Notice;
 use crate::model::Attempt;
-use crate::model::Code;
 use crate::model::DeliveryId;
 use crate::model::DeliveryState;
 use crate::model::Next;
@@ -101,14 +99,5 @@ fn attempt_finished(
                 attempts = number, outcome, reason = reason.as_str(),
             );
         }
-    }
-}
-
-/// What an answer of the intake counts as.
-pub(crate) fn ingest_result(status: u16, code: Option<&str>) -> IngestResult {
-    match code.and_then(|code| code.parse::<Code>().ok()) {
-        Some(code) => IngestResult::of(code),
-        None if status < 300 => IngestResult::Accepted,
-        None => IngestResult::Error,
     }
 }

@@ -24,8 +24,8 @@ use crate::model::Time;
 
 /// Rows that a shelf asks for at once.
 pub(crate) const LOAD_ROWS: usize = 128;
-/// Rows that a shelf holds at most.
-pub(crate) const SHELF_ROWS_MAX: usize = 2 * LOAD_ROWS;
+/// Rows that a shelf holds at most, as long as there is room for them over all lanes.
+pub(crate) const SHELF_ROWS_MAX: usize = 32 * LOAD_ROWS;
 /// Rows that a shelf may hold even if memory is short.
 pub(crate) const SHELF_ROWS_MIN: usize = 4;
 

@@ -4,6 +4,7 @@
 //! `time` its own time. The other attributes are kept as they are. `source` and `id` name the
 //! event, so together they are its idempotency key where the request brings none.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -14,6 +15,7 @@ use http::HeaderValue;
 use ring::digest;
 use serde_json::Map;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::intake::attributes;
 use crate::intake::attributes::FromHeaders;
@@ -48,7 +50,7 @@ pub(super) fn mode(headers: &HeaderMap) -> Option<Mode> {
 /// The event of a structured request.
 pub(super) fn structured(headers: &HeaderMap, body: &[u8], source: &Arc<str>) -> Item {
     let fault = |error: serde_json::Error| vec![Fault::new("", "malformed", error.to_string())];
-    let event: Map<String, Value> = serde_json::from_slice(body).map_err(fault)?;
+    let event: Members<'_> = serde_json::from_slice(body).map_err(fault)?;
     of_json(event, FromHeaders::read(headers), source)
 }
 
@@ -59,7 +61,7 @@ pub(super) fn batch(
     source: &Arc<str>,
     items_max: usize,
 ) -> Result<Vec<Item>, Problem> {
-    let events: Vec<Map<String, Value>> = serde_json::from_slice(body)
+    let events: Vec<Members<'_>> = serde_json::from_slice(body)
         .map_err(|error| Problem::new(Code::MalformedJson, error.to_string()))?;
     if events.is_empty() || events.len() > items_max {
         let detail = format!("the batch has {} events, 1 to {items_max} are allowed", events.len());
@@ -95,13 +97,23 @@ pub(super) fn binary(headers: &HeaderMap, body: Bytes, source: &Arc<str>) -> Ite
     build(event, FromHeaders::read(headers), (body, content_type), source)
 }
 
-fn of_json(mut event: Map<String, Value>, said: FromHeaders, source: &Arc<str>) -> Item {
+/// The members of an event as they are written: its data is to arrive byte for byte.
+type Members<'a> = BTreeMap<String, &'a RawValue>;
+
+fn of_json(mut members: Members<'_>, said: FromHeaders, source: &Arc<str>) -> Item {
+    let data = members.remove("data");
+    let mut event = Map::new();
+    for (name, text) in members {
+        let value = serde_json::from_str(text.get());
+        let fault = |e: serde_json::Error| Fault::new(format!("/{name}"), "value", e.to_string());
+        event.insert(name.clone(), value.map_err(|error| vec![fault(error)])?);
+    }
     let content_type = match event.remove("datacontenttype") {
         Some(Value::String(text)) => text,
         Some(Value::Null) | None => "application/json".to_owned(),
         Some(_) => return Err(vec![Fault::new("/datacontenttype", "type", "must be a string")]),
     };
-    let body = match (event.remove("data"), event.remove("data_base64")) {
+    let body = match (data, event.remove("data_base64")) {
         (Some(_), Some(_)) => {
             let detail = "data and data_base64 exclude each other";
             return Err(vec![Fault::new("/data", "conflict", detail)]);
@@ -112,11 +124,17 @@ fn of_json(mut event: Map<String, Value>, said: FromHeaders, source: &Arc<str>) 
         (None, Some(_)) => {
             return Err(vec![Fault::new("/data_base64", "type", "must be a string")]);
         }
-        (Some(Value::String(text)), None) if !is_json(&content_type) => text.into_bytes(),
-        (Some(data), None) => data.to_string().into_bytes(),
+        (Some(data), None) => written(data, &content_type),
         (None, None) => Vec::new(),
     };
     build(event, said, (body.into(), content_type.into()), source)
+}
+
+/// The payload that data is: text that is not JSON stands in a string, all else is taken verbatim.
+fn written(data: &RawValue, content_type: &str) -> Vec<u8> {
+    let text = || serde_json::from_str::<String>(data.get()).ok();
+    let text = if is_json(content_type) { None } else { text() };
+    text.unwrap_or_else(|| data.get().to_owned()).into_bytes()
 }
 
 fn is_json(content_type: &str) -> bool {
@@ -248,10 +266,23 @@ mod tests {
         ]);
         assert_eq!(mode(&headers), Some(Mode::Binary));
         let mut plain =
-            binary(&headers, Bytes::from_static(b"{\"n\":1}"), &"uid:1".into()).unwrap();
+            binary(&headers, Bytes::from_static(b"{\"n\": 1}"), &"uid:1".into()).unwrap();
         plain.attributes.cloudevents.sort();
         assert_eq!(json, plain);
         assert!(json.idempotency_key.is_some());
+    }
+
+    #[test]
+    fn data_is_taken_byte_for_byte() {
+        let odd = "{ \"b\":1.10, \"a\":12345678901234567890123456789, \"a\":\"\\u00e9\" }";
+        let text = format!(
+            "{{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"s\",\"type\":\"t\",\"data\": {odd} }}"
+        );
+        let event = structured(&HeaderMap::new(), text.as_bytes(), &"uid:1".into()).unwrap();
+        assert_eq!(event.body, odd);
+        let events = format!("[{text}]");
+        let events = batch(&HeaderMap::new(), events.as_bytes(), &"uid:1".into(), 1).unwrap();
+        assert_eq!(events[0].as_ref().unwrap().body, odd);
     }
 
     #[test]

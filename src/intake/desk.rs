@@ -22,6 +22,17 @@ pub enum Own {
     Failed,
 }
 
+/// What became of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was done.
+    Taken,
+    /// It repeated an earlier one.
+    Replayed,
+    /// It was refused with this problem code.
+    Refused(String),
+}
+
 /// The hub, as the intake sees it.
 pub trait Desk: Send + Sync + 'static {
     /// Submits events; the answer comes when they are safe. `None` if the daemon ends before.
@@ -44,5 +55,5 @@ pub trait Desk: Send + Sync + 'static {
     fn request_id(&self) -> String;
 
     /// A request was answered: for metrics.
-    fn answered(&self, status: u16, code: Option<&str>, payload_bytes: usize, began: Time);
+    fn answered(&self, outcome: &Outcome, payload_bytes: usize, began: Time);
 }

@@ -25,6 +25,7 @@ mod results;
 mod service;
 
 pub use desk::Desk;
+pub use desk::Outcome;
 pub use desk::Own;
 pub use service::Intake;
 pub use service::Peer;

@@ -15,6 +15,7 @@ use crate::engine::Admitted;
 use crate::engine::SubmitMode;
 use crate::intake::Desk;
 use crate::intake::Idempotency;
+use crate::intake::Outcome;
 use crate::intake::Own;
 use crate::intake::Settings;
 use crate::intake::answer;
@@ -37,6 +38,8 @@ use crate::model::view::Accepted;
 use crate::model::view::AcceptedDelivery;
 use crate::model::view::Problem;
 
+/// Says that the answer is that of an earlier request.
+const REPLAYED: &str = "idempotent-replayed";
 /// Room for the JSON around one payload of the largest size.
 const ENVELOPE_BYTES: usize = 64 << 10;
 
@@ -85,7 +88,12 @@ impl<D: Desk> Intake<D> {
         if let Ok(value) = HeaderValue::try_from(request_id) {
             answer.headers_mut().insert("x-request-id", value);
         }
-        self.desk.answered(answer.status().as_u16(), code.as_deref(), payload_bytes, began);
+        let outcome = match code {
+            Some(code) => Outcome::Refused(code),
+            None if answer.headers().contains_key(REPLAYED) => Outcome::Replayed,
+            None => Outcome::Taken,
+        };
+        self.desk.answered(&outcome, payload_bytes, began);
         answer
     }
 
@@ -183,7 +191,7 @@ impl<D: Desk> Intake<D> {
         let mut answer = answer::located(answer::json(StatusCode::ACCEPTED, &accepted), event);
         if duplicate {
             let replayed = HeaderValue::from_static("true");
-            answer.headers_mut().insert("idempotent-replayed", replayed);
+            answer.headers_mut().insert(REPLAYED, replayed);
         }
         Ok(answer)
     }

@@ -45,7 +45,7 @@ pub const TYPES_MAX: usize = 256;
 /// Secrets of one endpoint at most: the current one, and those that are being retired.
 pub const SECRETS_MAX: usize = 8;
 /// Attempts at once of an endpoint that does not say.
-pub const MAX_IN_FLIGHT_DEFAULT: u32 = 32;
+pub const MAX_IN_FLIGHT_DEFAULT: u32 = 64;
 /// The most attempts at once of one endpoint.
 pub const MAX_IN_FLIGHT_MAX: u32 = 4096;
 

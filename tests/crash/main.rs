@@ -1,0 +1,94 @@
+//! Kill -9 at random points under load, again and again: no acknowledged event is lost, no key
+//! changes its event, and nothing arrives where it was not routed to.
+//!
+//! `CRASH_ROUNDS` says how often (50), `CRASH_SEED` repeats the random choices of an earlier run
+//! (not its timing). `POSTRIDER_BIN` names the binary if it is not the one that cargo built.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "what helpers of a test cannot do fails the test"
+)]
+
+#[expect(dead_code, reason = "only a part of it is needed here")]
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod book;
+mod load;
+
+use std::sync::mpsc;
+use std::time::Duration;
+
+use harness::daemon::Daemon;
+use harness::daemon::Home;
+use harness::receiver::Receiver;
+
+use crate::book::Book;
+use crate::book::ENDPOINTS;
+use crate::load::Gate;
+
+const ROUNDS: u64 = 50;
+const CLIENTS: u64 = 4;
+/// A round is over after at most so many acknowledgements.
+const ACKS_MAX: u64 = 120;
+/// And a last random moment later, in microseconds.
+const MOMENT_MAX_US: u64 = 5_000;
+
+/// So that the plan of the endpoint that fails does not come to its end.
+const RETRY: &str = "retry = { factor = 2.0, max = \"2s\" }";
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|text| text.parse().unwrap())
+}
+
+#[test]
+fn no_acknowledged_event_is_lost_by_a_crash() {
+    let rounds = number("CRASH_ROUNDS").unwrap_or(ROUNDS);
+    let seed = number("CRASH_SEED").unwrap_or_else(|| fastrand::u64(..1 << 32));
+    println!("CRASH_SEED={seed} CRASH_ROUNDS={rounds}");
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let receivers: Vec<_> = ENDPOINTS.iter().map(|_| Receiver::start()).collect();
+    let mut home = Home::new();
+    for ((name, types), receiver) in ENDPOINTS.iter().zip(&receivers) {
+        home = home.endpoint(name, receiver, &format!("types = {types}\n{RETRY}"));
+    }
+    let mut books: Vec<_> = (0..CLIENTS).map(|n| Book::new(n, rng.u64(..))).collect();
+    // the last endpoint fails for a third of the rounds
+    receivers[2].always(503);
+    for round in 0..rounds {
+        if round == rounds / 3 {
+            receivers[2].always(200);
+        }
+        let daemon = home.start();
+        crash_under_load(daemon, &mut books, &mut rng);
+    }
+    let daemon = home.start();
+    let mut connection = load::Line::open(daemon.ingest_socket());
+    for book in &mut books {
+        book.settle(|request| connection.send(request).unwrap());
+    }
+    daemon.until("nothing is pending", || {
+        let status = daemon.show("/v1/status");
+        ["queued", "waiting", "sending"].iter().all(|state| status[state] == 0)
+    });
+    let status = daemon.show("/v1/status");
+    assert_eq!(status["dead"], 0, "{status}");
+    daemon.stop();
+    println!("{}", book::check(&books, &receivers));
+}
+
+fn crash_under_load(daemon: Daemon, books: &mut [Book], rng: &mut fastrand::Rng) {
+    let acks = rng.u64(1..=ACKS_MAX);
+    let moment = Duration::from_micros(rng.u64(..MOMENT_MAX_US));
+    let socket = daemon.ingest_socket().to_owned();
+    let gate = Gate::default();
+    std::thread::scope(|scope| {
+        for book in books {
+            scope.spawn(|| load::submit(&socket, book, &gate));
+        }
+        gate.wait_for(acks);
+        let (_open, never) = mpsc::channel::<()>();
+        assert!(never.recv_timeout(moment).is_err(), "nothing is ever sent");
+        daemon.kill();
+    });
+}

@@ -1,0 +1,146 @@
+//! One key is one event.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use crate::harness::client::Request;
+use crate::harness::daemon::Home;
+use crate::harness::receiver::Receiver;
+
+fn order(key: &str, body: &str) -> Request {
+    Request::post("/v1/events/order.created", body).key(key)
+}
+
+#[test]
+fn the_same_request_gets_the_first_answer() {
+    let receiver = Receiver::start();
+    let home = Home::new().endpoint("billing", &receiver, "");
+    let daemon = home.start();
+    let first = daemon.submit(&order("order-42", "{\"n\":1}"));
+    let again = daemon.submit(&order("order-42", "{\"n\":1}"));
+    assert_eq!(first.headers.get("idempotent-replayed"), None);
+    assert_eq!(again.headers["idempotent-replayed"], "true");
+    assert_eq!(again.headers["location"], first.headers["location"]);
+    let (mut before, mut after) = (first.json(), again.json());
+    assert_eq!(before["duplicate"].take(), false);
+    assert_eq!(after["duplicate"].take(), true);
+    assert_eq!(before, after, "all else is the same");
+    let other = daemon.submit(&order("order-43", "{\"n\":1}"));
+    assert_ne!(other.id(), first.id());
+    let arrived: BTreeSet<_> =
+        receiver.arrivals(2).iter().map(|arrival| arrival.id().to_owned()).collect();
+    assert_eq!(arrived, BTreeSet::from([first.id(), other.id()]));
+    daemon.stop();
+    assert_eq!(receiver.so_far().len(), 2);
+}
+
+#[test]
+fn another_request_with_the_same_key_is_told_of_the_first() {
+    let receiver = Receiver::start();
+    let home = Home::new().endpoint("billing", &receiver, "");
+    let daemon = home.start();
+    let first = daemon.submit(&order("order-42", "{\"n\":1}")).id();
+    let others = [
+        order("order-42", "{\"n\":2}"),
+        Request::post("/v1/events/order.paid", "{\"n\":1}").key("order-42"),
+        order("order-42", "{\"n\":1}").header("content-type", "text/plain"),
+        order("order-42", "{\"n\":1}").header("postrider-tenant", "acme"),
+        order("order-42", "{\"n\":1}").header("postrider-delay", "1h"),
+    ];
+    for other in others {
+        let answer = daemon.submit(&other);
+        assert_eq!(answer.status, 422, "{other:?}");
+        let problem = answer.json();
+        assert_eq!(problem["code"], "idempotency-key-reused");
+        assert_eq!(problem["event_id"], first);
+        assert!(problem["detail"].as_str().unwrap().contains(&first));
+        assert_eq!(problem["retryable"], false);
+    }
+}
+
+#[test]
+fn many_clients_with_one_key_make_one_event() {
+    let receiver = Receiver::start();
+    let home = Home::new().endpoint("billing", &receiver, "");
+    let daemon = home.start();
+    let all: Vec<_> = std::thread::scope(|scope| {
+        let submit = || daemon.submit(&order("same", "{}"));
+        let clients: Vec<_> = (0..64).map(|_| scope.spawn(submit)).collect();
+        clients.into_iter().map(|client| client.join().unwrap()).collect()
+    });
+    let ids: BTreeSet<_> = all.iter().map(|answer| answer.id()).collect();
+    assert_eq!(ids.len(), 1);
+    let fresh = all.iter().filter(|answer| answer.json()["duplicate"] == false).count();
+    assert_eq!(fresh, 1, "one of them was the first");
+    assert_eq!(daemon.show("/v1/status")["accepted"], 1);
+    assert_eq!(daemon.show("/v1/status")["duplicates"], 63);
+    receiver.arrivals(1);
+    daemon.stop();
+    assert_eq!(receiver.so_far().len(), 1);
+}
+
+#[test]
+fn keys_are_known_after_a_restart_and_after_a_crash() {
+    let receiver = Receiver::start();
+    let home = Home::new().endpoint("billing", &receiver, "");
+    let daemon = home.start();
+    let first = daemon.submit(&order("order-42", "{}")).id();
+    daemon.stop();
+    let daemon = home.start();
+    let again = daemon.submit(&order("order-42", "{}"));
+    assert_eq!(
+        (again.id(), again.headers["idempotent-replayed"].as_str()),
+        (first.clone(), "true")
+    );
+    let second = daemon.submit(&order("order-43", "{}")).id();
+    daemon.kill();
+    let daemon = home.start();
+    for (key, id) in [("order-42", &first), ("order-43", &second)] {
+        assert_eq!(daemon.submit(&order(key, "{}")).id(), *id);
+        assert_eq!(daemon.submit(&order(key, "[]")).json()["event_id"], **id);
+    }
+}
+
+#[test]
+fn keys_can_be_required_and_must_be_readable() {
+    let home = Home::new().set("POSTRIDER_INGEST__IDEMPOTENCY", "required");
+    let daemon = home.start();
+    let without = daemon.submit(&Request::post("/v1/events/order.created", "{}"));
+    assert_eq!(
+        (without.status, without.json()["code"].as_str()),
+        (400, Some("idempotency-key-missing"))
+    );
+    for wrong in [String::new(), "k".repeat(256), "a b\u{e9}".to_owned()] {
+        assert_eq!(daemon.submit(&order(&wrong, "{}")).status, 422, "{wrong:?}");
+    }
+    assert_eq!(
+        daemon.submit(&order("\"quoted\"", "{}")).id(),
+        daemon.submit(&order("quoted", "{}")).id()
+    );
+}
+
+#[test]
+fn the_keys_of_a_batch_are_those_of_its_events() {
+    let receiver = Receiver::start();
+    let home = Home::new().endpoint("billing", &receiver, "");
+    let daemon = home.start();
+    let first = daemon.submit(&order("known", "1").header("content-type", "application/json")).id();
+    let event = |key: &str, data: u32| {
+        let event = json!({"type": "order.created", "data": data, "idempotency_key": key});
+        format!("{event}\n")
+    };
+    let batch = event("known", 1) + &event("new", 2) + &event("new", 2) + &event("known", 3);
+    let answer = daemon.submit(&Request::post("/v1/events:batch?partial=1", batch));
+    assert_eq!(answer.status, 207);
+    let results = answer.json()["results"].clone();
+    assert_eq!((&results[0]["id"], &results[0]["duplicate"]), (&json!(first), &json!(true)));
+    assert_eq!((&results[1]["id"], &results[1]["duplicate"]), (&results[2]["id"], &json!(false)));
+    assert_eq!(results[2]["duplicate"], true);
+    assert_eq!(
+        (&results[3]["status"], &results[3]["problem"]["event_id"]),
+        (&json!(422), &json!(first))
+    );
+    daemon.until("both are delivered", || daemon.show("/v1/status")["delivered"] == 2);
+    assert_eq!(receiver.so_far().len(), 2);
+}

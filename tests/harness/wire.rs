@@ -1,0 +1,36 @@
+//! HTTP/1.1 messages as they are on a connection.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::io::BufRead;
+
+/// A request or a response.
+#[derive(Clone, Debug)]
+pub(crate) struct Message {
+    pub(crate) line: String,
+    /// Names in lower case.
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: Vec<u8>,
+}
+
+/// Reads the next message; `None` where the other side has ended the connection.
+pub(crate) fn read(stream: &mut impl BufRead) -> io::Result<Option<Message>> {
+    let mut line = String::new();
+    if stream.read_line(&mut line)? == 0 {
+        return Ok(None);
+    }
+    let mut headers = BTreeMap::new();
+    loop {
+        let mut header = String::new();
+        if stream.read_line(&mut header)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let Some((name, value)) = header.trim_end().split_once(": ") else { break };
+        headers.insert(name.to_lowercase(), value.to_owned());
+    }
+    let length = headers.get("content-length").map_or(Ok(0), |text| text.parse());
+    let length = length.map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body)?;
+    Ok(Some(Message { line: line.trim_end().to_owned(), headers, body }))
+}
