@@ -25,7 +25,7 @@ use crate::cli::receiver::script::Script;
 use crate::cli::receiver::script::Step;
 use crate::daemon::clock;
 
-mod line;
+pub(super) mod line;
 
 /// Exit code: the requests that were waited for did not come in time.
 const EXIT_TIMED_OUT: u8 = 7;

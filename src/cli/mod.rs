@@ -21,6 +21,7 @@ pub mod verify;
 mod config;
 mod control;
 mod delivery;
+mod demo;
 mod endpoint;
 mod endpoint_add;
 mod event;
@@ -71,6 +72,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::RunArgs),
+    Demo(demo::DemoArgs),
     Status(status::StatusArgs),
     Health(health::HealthArgs),
     Reload(control::ReloadArgs),
@@ -91,6 +93,7 @@ enum Command {
 fn dispatch(command: Command, context: &Context) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run(args) => args.run(context),
+        Command::Demo(args) => args.run(context),
         Command::Status(args) => args.run(context),
         Command::Health(args) => args.run(context),
         Command::Reload(args) => args.run(context),

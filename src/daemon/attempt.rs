@@ -62,7 +62,8 @@ impl Drop for Landing {
     fn drop(&mut self) {
         let attempt = self.attempt.take().unwrap_or_else(|| {
             if std::thread::panicking() {
-                tracing::error!(event = "task.panicked", task = "attempt", delivery = %self.delivery);
+                let delivery = &self.delivery;
+                tracing::error!(event = "task.panicked", task = "attempt", %delivery);
                 failed("the attempt panicked; this is a bug in postrider")
             } else {
                 Attempt::without_response(Outcome::Cancelled)

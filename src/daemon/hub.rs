@@ -177,6 +177,7 @@ impl Hub {
             lanes: lanes.map(|(e, counts, busy)| (e.no, e.state.clone(), counts, busy)).collect(),
             flights: self.engine.flights(),
             oldest_due: self.engine.oldest_due(now),
+            committing_since: self.committing.front().map(|(_, since, _)| *since),
             draining: self.engine.is_draining(),
         }
     }

@@ -30,9 +30,11 @@ use crate::daemon::book;
 use crate::daemon::clock::Clock;
 use crate::daemon::couriers;
 use crate::daemon::desk::IngestDesk;
+use crate::daemon::disk::Disk;
 use crate::daemon::hub::Hub;
 use crate::daemon::log;
 use crate::daemon::log::LogHandle;
+use crate::daemon::opening;
 use crate::daemon::serving;
 use crate::daemon::shared::Counters;
 use crate::daemon::shared::Message;
@@ -53,8 +55,6 @@ use crate::store::batches::CommitError;
 use crate::store::open::Durability;
 use crate::store::open::OpenError;
 use crate::store::open::Opened;
-use crate::store::open::Options;
-use crate::store::open::open;
 use crate::store::writer::Commit;
 use crate::store::writer::Writer;
 
@@ -105,9 +105,7 @@ pub fn run(config_path: PathBuf) -> Result<(), RunError> {
     let log = log::init(&loaded.config.log.level, loaded.config.log.format)?;
     say_starting(&loaded, &config_path);
     // the store first: its filter has to be in force before there is a second thread
-    let began = clock.now();
-    let mut opened = open(&options(&loaded.config, &clock))?;
-    say_opened(&opened, clock.now().since(began));
+    let mut opened = opening::open_store(&loaded.config, &clock)?;
     let sockets = Sockets::open(&loaded.config.listen)?;
     let metrics = Arc::new(Metrics::new(&[]));
     let entries = opened.recovered.endpoints.clone();
@@ -204,34 +202,6 @@ fn on_reload(
     })
 }
 
-fn say_opened(opened: &Opened, took: Duration) {
-    let pending: u64 = opened.recovered.lanes.iter().map(|(_, c)| c.fresh + c.timed).sum();
-    let recovered_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-    let clean = opened.recovered.clean;
-    tracing::info!(event = "store.opened", recovered_ms, pending, clean);
-    if opened.durability == Durability::Process {
-        tracing::warn!(
-            event = "store.not_synced",
-            "storage.durability is \"process\": a 202 does not survive the loss of power",
-        );
-    }
-}
-
-fn options(config: &Config, clock: &Clock) -> Options {
-    let storage = &config.storage;
-    Options {
-        path: storage.path.clone(),
-        durability: match storage.durability {
-            value::Durability::Fsync => Durability::Fsync,
-            value::Durability::Process => Durability::Process,
-        },
-        cache_bytes: storage.cache.get(),
-        min_free_bytes: storage.min_free_disk.get(),
-        ballast_bytes: storage.ballast.get(),
-        now: clock.now(),
-    }
-}
-
 fn limits(config: &Config) -> Limits {
     let attempts_max = usize::try_from(config.delivery.max_in_flight).unwrap_or(usize::MAX);
     let defaults = Limits::default();
@@ -265,12 +235,19 @@ async fn live(
 ) -> Result<(), RunError> {
     let mut signals = Signals::new()?;
     let mut hangup = signal(SignalKind::hangup())?;
+    let alarm = writer.alarm();
     let (commits, waiting) = std::sync::mpsc::channel();
     let (ended, mut writer_ended) = oneshot::channel();
-    let to_hub = shared.hub.clone();
+    let disk = Arc::new(Disk::new(shared.space.clone(), shared.hub.clone()));
+    // what is said here reaches the hub before the first submission does
+    disk.round();
+    let (to_hub, written_to) = (shared.hub.clone(), Arc::clone(&disk));
     let thread = std::thread::Builder::new().name("writer".to_owned()).spawn(move || {
-        // the hub may be gone: then nobody waits for these receipts
-        let done = |receipts| drop(to_hub.send(Message::Committed(receipts)));
+        let done = |receipts| {
+            written_to.written();
+            // the hub may be gone: then nobody waits for these receipts
+            drop(to_hub.send(Message::Committed(receipts)));
+        };
         let _ = ended.send(writer.run(&waiting, done));
     })?;
     let (drained, mut is_drained) = watch::channel(false);
@@ -279,7 +256,7 @@ async fn live(
     let (stop, stopped) = watch::channel(false);
     let office = Arc::new(Office { shared: Arc::clone(&shared) });
     let servers = serving::start(&shared, &office, sockets, &stopped, intake)?;
-    let watching = tokio::spawn(rounds::run(Arc::clone(&shared)));
+    let watching = tokio::spawn(rounds::run(Arc::clone(&shared), disk, alarm));
     let _ = sd_notify::notify(&[NotifyState::Ready]);
     tracing::info!(event = "daemon.ready");
     let failed = loop {

@@ -67,6 +67,8 @@ pub(crate) struct Sight {
     pub(crate) flights: usize,
     /// Since when the longest-waiting due delivery of an active endpoint has been due.
     pub(crate) oldest_due: Option<Time>,
+    /// Since when the oldest commit under way has been so.
+    pub(crate) committing_since: Option<Time>,
     /// Whether new events are refused.
     pub(crate) draining: bool,
 }

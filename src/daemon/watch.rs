@@ -5,23 +5,28 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 
-use crate::daemon::shared::Message;
+use crate::daemon::disk::Disk;
 use crate::daemon::shared::Shared;
+use crate::store::writer::Alarm;
 
 /// How often the disk is looked at.
 const ROUND: Duration = Duration::from_secs(5);
 
+/// A commit that takes longer than this may have failed without anybody noticing.
+const COMMIT_SLOW: Duration = Duration::from_secs(5);
+
 /// Looks after things until the hub is gone.
-pub(crate) async fn run(shared: Arc<Shared>) {
+pub(crate) async fn run(shared: Arc<Shared>, disk: Arc<Disk>, alarm: Alarm) {
     let watchdog = watchdog_interval();
     let round = watchdog.map_or(ROUND, |interval| interval.min(ROUND));
-    let mut low = false;
     let mut said = String::new();
     let mut ticks = tokio::time::interval(round);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        if !check_disk(&shared, &mut low).await || !alive(&shared, &mut said).await {
+        let disk = Arc::clone(&disk);
+        let looked = tokio::task::spawn_blocking(move || disk.round()).await;
+        if looked.is_err() || !alive(&shared, &alarm, &mut said).await {
             return;
         }
         let rules = shared.rules.load_full();
@@ -34,34 +39,17 @@ fn watchdog_interval() -> Option<Duration> {
     sd_notify::watchdog_enabled().map(|limit| limit / 2)
 }
 
-/// Tells the hub when the disk becomes low or stops being so. Whether the hub is there.
-async fn check_disk(shared: &Arc<Shared>, low: &mut bool) -> bool {
-    let looking = Arc::clone(shared);
-    let look = move || (looking.space.is_low(), looking.space.free_bytes());
-    let Ok((is_low, free)) = tokio::task::spawn_blocking(look).await else { return false };
-    let free = free.unwrap_or_default();
-    match is_low {
-        Ok(now) if now != *low => {
-            *low = now;
-            if now {
-                tracing::warn!(event = "store.disk_low", free, "submissions are refused");
-            } else {
-                tracing::info!(event = "store.disk_ok", free, "submissions are taken again");
-            }
-            shared.hub.send(Message::DiskLow(now)).is_ok()
-        }
-        Ok(_) => true,
-        Err(error) => {
-            tracing::warn!(event = "store.error", op = "statvfs", %error);
-            true
-        }
-    }
-}
-
-/// A sign of life, only after the hub has answered and the store was read. Whether the hub is
-/// there.
-async fn alive(shared: &Arc<Shared>, said: &mut String) -> bool {
+/// A sign of life, only after the hub has answered, the store was read, and no commit hangs.
+/// Whether the hub is there.
+async fn alive(shared: &Arc<Shared>, alarm: &Alarm, said: &mut String) -> bool {
     let Some(sight) = shared.look().await else { return false };
+    let now = shared.clock.now();
+    if sight.committing_since.is_some_and(|since| now.since(since) > COMMIT_SLOW) {
+        tracing::warn!(event = "store.slow_commit", "a commit has taken more than {COMMIT_SLOW:?}");
+        let alarm = alarm.clone();
+        // an error is what the writer ends with, and is logged then
+        let _ = tokio::task::spawn_blocking(move || alarm.raise()).await;
+    }
     if let Some(Err(error)) = shared.read(|reader| reader.ping()).await {
         tracing::error!(event = "store.error", op = "ping", %error);
         return true;

@@ -25,7 +25,7 @@ const STARTS_MAX: usize = 128;
 #[derive(Default)]
 struct Starts {
     records: Vec<Record>,
-    deliveries: Vec<DeliveryId>,
+    deliveries: Vec<(DeliveryId, Due)>,
 }
 
 /// What one step for a lane came to.
@@ -100,14 +100,23 @@ impl Engine {
         }
         let Some((due, row)) = lane.take_due(now) else { return Served::Nothing };
         self.rows -= 1;
-        self.start(now, no, due, row, starts);
+        self.forget(&row);
+        let delivery = DeliveryId::new(due.event, no);
+        if let Some(flight) = self.flights.get_mut(delivery) {
+            // Of the two places, one is from a reading that was overtaken. While the start of the
+            // other is being written, it is open which; later, it is this one.
+            if flight.phase == Phase::Starting {
+                flight.moved_to = Some((due, row.progress));
+                self.count(no, due.class, -1);
+            }
+        } else {
+            self.start(now, delivery, due, row, starts);
+        }
         Served::Again
     }
 
-    fn start(&mut self, now: Time, no: EndpointNo, due: Due, row: Row, starts: &mut Starts) {
-        self.forget(&row);
-        self.count(no, due.class, -1);
-        let delivery = DeliveryId::new(due.event, no);
+    fn start(&mut self, now: Time, delivery: DeliveryId, due: Due, row: Row, starts: &mut Starts) {
+        self.count(delivery.endpoint, due.class, -1);
         let since = match due.class {
             Class::Fresh => due.event.time().min(now),
             Class::Timed => due.at,
@@ -122,21 +131,28 @@ impl Engine {
         };
         self.take_off(delivery, flight);
         starts.records.push(Record::Start { delivery, from: due });
-        starts.deliveries.push(delivery);
+        starts.deliveries.push((delivery, due));
     }
 
     /// Starts are safe: they are ready.
     pub(crate) fn started(
         &mut self,
-        starts: Vec<DeliveryId>,
+        starts: Vec<(DeliveryId, Due)>,
         receipts: Vec<Receipt>,
         out: &mut Vec<Effect>,
     ) {
-        for (delivery, receipt) in starts.into_iter().zip(receipts) {
+        for ((delivery, from), receipt) in starts.into_iter().zip(receipts) {
+            let moved_to = self.flights.get_mut(delivery).and_then(|flight| flight.moved_to.take());
             if receipt == Receipt::Applied {
+                // then it never stood elsewhere
+                if let Some((due, _)) = moved_to {
+                    self.count(delivery.endpoint, due.class, 1);
+                }
                 self.make_ready(delivery);
             } else {
-                let moved_to = self.land(delivery, out).and_then(|flight| flight.moved_to);
+                // then it was not taken from where it was believed to stand
+                self.count(delivery.endpoint, from.class, 1);
+                self.land(delivery, out);
                 if let Some((due, progress)) = moved_to {
                     self.queue(delivery.endpoint, due, progress, None);
                 }

@@ -56,7 +56,7 @@ use crate::model::Time;
 #[derive(Debug)]
 enum Pending {
     Admission(Admission),
-    Starts(Vec<DeliveryId>),
+    Starts(Vec<(DeliveryId, Due)>),
     Settlements(Vec<Settlement>),
     Order(Order),
 }

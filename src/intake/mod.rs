@@ -9,7 +9,7 @@
 //! | request | becomes |
 //! |---|---|
 //! | `POST /v1/events/{type}` | one event; the body is the payload, byte for byte |
-//! | `POST /v1/events` | one event in a JSON envelope, or a CloudEvent (structured, binary, batch) |
+//! | `POST /v1/events` | one event in a JSON envelope, or CloudEvents (structured, binary, batch) |
 //! | `POST /v1/events:batch` | up to `max_batch` envelopes, as NDJSON or a JSON array |
 //! | `GET /v1/events/{id}` | what became of an event of one's own |
 

@@ -75,8 +75,8 @@ pub(super) fn refused_as_a_whole(answers: &[Result<Admitted, Refusal>]) -> Optio
     if answers.iter().any(Result::is_ok) {
         return None;
     }
-    let own = |item: &(usize, &Result<Admitted, Refusal>)| matches!(item.1, Err(refusal) if *refusal != Refusal::WithOthers);
-    let (index, answer) = answers.iter().enumerate().find(own)?;
-    let problem = answer::refused(answer.as_ref().err()?);
+    let mut refusals = answers.iter().enumerate().filter_map(|(i, a)| Some((i, a.as_ref().err()?)));
+    let (index, refusal) = refusals.find(|(_, refusal)| **refusal != Refusal::WithOthers)?;
+    let problem = answer::refused(refusal);
     Some(Problem { detail: format!("event {index}: {}", problem.detail), ..problem })
 }

@@ -1,8 +1,8 @@
 //! Identifiers: what they are made of, and their text.
 //!
-//! An event is a UUIDv7 (RFC 9562), written as a TypeID: `evt_` and 26 base32 characters. A delivery
-//! is not numbered at all: its id is its event's id and its endpoint's number, `dlv_` and 32
-//! characters, so that nothing has to map one to the other.
+//! An event is a UUIDv7 (RFC 9562), written as a TypeID: `evt_` and 26 base32 characters. A
+//! delivery is not numbered at all: its id is its event's id and its endpoint's number, `dlv_` and
+//! 32 characters, so that nothing has to map one to the other.
 
 use std::fmt;
 use std::str::FromStr;

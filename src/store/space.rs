@@ -2,7 +2,8 @@
 //!
 //! A full disk cannot even be opened, so that what is stored could be sent and deleted. A
 //! preallocated file, the ballast, stands beside the database: it is given up when the disk is
-//! found full at opening, and put back when there is room again.
+//! found full at opening, and put back when there is room again. Until then the disk is low: what
+//! the ballast gave back is for what is stored, and not for new events.
 
 use std::fs;
 use std::fs::File;
@@ -40,12 +41,13 @@ impl Space {
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 
-    /// Whether less is free than there should be: nothing new is admitted then.
+    /// Whether less is free than there should be, or the ballast is not there: nothing new is
+    /// admitted then.
     ///
     /// # Errors
     /// If the file system does not answer.
     pub fn is_low(&self) -> io::Result<bool> {
-        Ok(self.free_bytes()? < self.min_free_bytes)
+        Ok(self.free_bytes()? < self.min_free_bytes || !self.ballast_stands())
     }
 
     /// Bytes that the store's files take on the disk, the ballast included.
@@ -75,16 +77,14 @@ impl Space {
     /// # Errors
     /// If it cannot be written.
     pub fn put_ballast(&self) -> io::Result<bool> {
-        let path = self.home.join(BALLAST);
-        let stands = fs::metadata(&path).map_or(0, |found| found.len());
-        if stands == self.ballast_bytes {
+        if self.ballast_stands() {
             return Ok(true);
         }
         if self.free_bytes()? < self.ballast_bytes.saturating_mul(2) {
             return Ok(false);
         }
+        let path = self.home.join(BALLAST);
         let file = File::create(&path)?;
-        file.set_len(0)?;
         match allocate(&file, self.ballast_bytes) {
             Ok(()) => Ok(true),
             Err(error) => {
@@ -92,6 +92,11 @@ impl Space {
                 Err(error)
             }
         }
+    }
+
+    fn ballast_stands(&self) -> bool {
+        let found = fs::metadata(self.home.join(BALLAST));
+        found.map_or(0, |found| found.len()) == self.ballast_bytes
     }
 }
 
@@ -136,6 +141,7 @@ mod tests {
         assert!(full.is_low().unwrap());
         assert!(!space.is_low().unwrap());
         assert!(full.give_up_ballast().unwrap());
+        assert!(space.is_low().unwrap(), "without the ballast it is");
         assert!(!full.give_up_ballast().unwrap(), "it is gone already");
         assert!(!full.put_ballast().unwrap(), "there is no room for it");
         assert_eq!(space.used_bytes().unwrap(), 0);

@@ -88,6 +88,11 @@ impl Writer {
         self.close()
     }
 
+    /// Ends a wait of the writer that nothing else would end.
+    pub fn alarm(&self) -> Alarm {
+        Alarm(self.db.clone())
+    }
+
     /// Notes that the store was left in order.
     ///
     /// # Errors
@@ -118,6 +123,26 @@ impl Writer {
             self.failed = Some(error.clone());
         }
         result
+    }
+}
+
+/// Tells a writer that waits for a flush what became of it.
+///
+/// The underlying store writes in threads of its own. Where one of them fails, it keeps the error,
+/// but does not always wake whoever waits for that write: a disk that fails once and then works
+/// again leaves the writer waiting for ever. A flush by somebody else finds the error, and wakes.
+#[derive(Clone, Debug)]
+pub struct Alarm(sled::Db);
+
+impl Alarm {
+    /// Waits until what is written by now is safe, and wakes the writer if it never will be.
+    /// Blocks for as long as the disk takes.
+    ///
+    /// # Errors
+    /// [`CommitError`] that the writer ends with too.
+    pub fn raise(&self) -> Result<(), CommitError> {
+        self.0.flush()?;
+        Ok(())
     }
 }
 

@@ -62,21 +62,22 @@ class Daemon:
                 command, stdout=log, stderr=log, start_new_session=True
             )
 
-    def start(self):
+    def start(self, sign="/readyz"):
+        """Starts it and waits for a sign: /healthz says that it runs, /readyz takes events too."""
         self.launch()
         until = time.monotonic() + READY_SECONDS_MAX
         while time.monotonic() < until:
             if self.process.poll() is not None:
                 code = self.process.returncode
                 raise RuntimeError(f"the daemon ended with {code}\n{self.tail()}")
-            if self.ready():
+            if self.answers(sign):
                 return self
             time.sleep(0.05)
         raise RuntimeError(f"the daemon is not ready after {READY_SECONDS_MAX} s\n{self.tail()}")
 
-    def ready(self):
+    def answers(self, sign):
         try:
-            return ask(self.admin, "GET", "/readyz", timeout=5)[0] == 200
+            return ask(self.admin, "GET", sign, timeout=5)[0] == 200
         except (OSError, http.client.HTTPException):
             return False
 

@@ -43,7 +43,7 @@ impl World {
             }
             Some(ended) => panic!("seed {seed}: dialled after {ended:?}"),
         }
-        let entry = self.disk.entries.get(&delivery.endpoint);
+        let entry = self.told.get(&delivery.endpoint);
         let active = entry.is_none_or(|entry| entry.state.is_active() && entry.removed.is_none());
         assert!(active, "seed {seed}: dialled an endpoint that is held back");
         self.dial_counted(delivery);

@@ -17,6 +17,7 @@ use postrider::model::Class;
 use postrider::model::DeliveryId;
 use postrider::model::Due;
 use postrider::model::Endpoint;
+use postrider::model::EndpointEntry;
 use postrider::model::EndpointNo;
 use postrider::model::Progress;
 use postrider::model::Receipt;
@@ -50,8 +51,8 @@ pub enum Happening {
         attempt: Box<Attempt>,
         began: Time,
     },
-    /// The engine asked to be woken.
-    Wake(u32),
+    /// The engine asked to be woken at this time.
+    Wake(u32, Time),
     /// A client does something.
     Client,
     /// A person does something.
@@ -85,6 +86,10 @@ pub struct World {
     pub waiting: Vec<(Ticket, Vec<Record>)>,
     pub syncing: Vec<(Ticket, Vec<Record>, Vec<Receipt>)>,
     pub writing: bool,
+    /// What the engine has been told of endpoints.
+    pub told: BTreeMap<EndpointNo, EndpointEntry>,
+    /// When the process is to be woken.
+    pub alarm: Option<Time>,
     pub agenda: BTreeMap<(Time, u64), Happening>,
     pub next_entry: u64,
     pub underway: Underway,
@@ -141,16 +146,22 @@ impl World {
             }
         }
         assert!(self.engine.flights() <= self.limits.flights_max + self.torn.len(), "flights");
-        if let Some(at) = self.engine.next_wake() {
-            let process = self.process;
-            self.schedule(at.since(self.now), Happening::Wake(process));
+        let wanted = self.engine.next_wake();
+        if let Some(at) = wanted.filter(|_| wanted != self.alarm) {
+            self.alarm = wanted;
+            self.schedule(at.since(self.now), Happening::Wake(self.process, at));
         }
     }
 
     fn note(&mut self, effect: &Effect) {
         let text = match effect {
             Effect::Commit { ticket, records } => format!("commit {ticket} {}", records.len()),
-            other => format!("{other:?}"),
+            Effect::Dial(dial) => format!("dial {} {}", dial.delivery, dial.attempt),
+            Effect::Load { lane, after, .. } => format!("load {lane:?} {after:?}"),
+            Effect::Reply { caller, .. } => format!("reply {caller}"),
+            Effect::Abort(delivery) => format!("abort {delivery}"),
+            Effect::Publish(_) => "publish".to_owned(),
+            Effect::Drained => "drained".to_owned(),
         };
         for byte in text.bytes().chain(self.now.as_micros().to_be_bytes()) {
             self.history = (self.history ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
@@ -203,7 +214,12 @@ impl World {
         if !self.waiting.is_empty() {
             self.writer_goes_on();
         }
-        for (ticket, _, receipts) in group {
+        for (ticket, records, receipts) in group {
+            for record in &records {
+                if let Record::Endpoint(entry) = record {
+                    self.told.insert(entry.no, (**entry).clone());
+                }
+            }
             if self.bug != Bug::AnswersBeforeTheFlush {
                 self.tell(Input::Committed { ticket, receipts });
             }
@@ -211,11 +227,13 @@ impl World {
     }
 
     fn loaded(&mut self, lane: EndpointNo, class: Class, after: Option<Due>, limit: usize) {
-        let queue = self.applied.due.get(&lane).cloned().unwrap_or_default();
+        let queue = self.applied.due.get(&lane);
         let rows: Vec<(Due, Progress)> = queue
             .into_iter()
-            .filter(|(due, _)| due.class == class && after.is_none_or(|after| *due > after))
+            .flatten()
+            .filter(|(due, _)| due.class == class && after.is_none_or(|after| **due > after))
             .take(limit)
+            .map(|(due, progress)| (*due, *progress))
             .collect();
         let end = rows.len() < limit;
         let rows = self.bug.in_rows(rows);
@@ -259,6 +277,8 @@ impl World {
                 endpoint.state = entry.state.clone();
             }
         }
+        self.alarm = None;
+        self.told = self.disk.entries.clone();
         let seed = self.rng.u64(..);
         self.engine = Engine::new(self.limits.clone(), seed, endpoints, &self.disk.recovered());
         self.wake();
@@ -269,7 +289,10 @@ impl World {
         match happening {
             Happening::Apply(process) if process == current => self.apply(),
             Happening::Synced(process) if process == current => self.synced(),
-            Happening::Wake(process) if process == current => self.wake(),
+            Happening::Wake(process, at) if process == current && self.alarm == Some(at) => {
+                self.alarm = None;
+                self.wake();
+            }
             Happening::Loaded { process, lane, class, after, limit } if process == current => {
                 self.loaded(lane, class, after, limit);
             }

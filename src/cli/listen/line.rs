@@ -21,7 +21,7 @@ const BODY_BYTES_SHOWN_MAX: usize = 4096;
 
 /// For whom it is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Style {
+pub(in crate::cli) enum Style {
     /// For people: `-->` is what came, `<--` what was answered.
     Arrows,
     /// For programs: one object for each request that came.
@@ -29,7 +29,12 @@ pub(super) enum Style {
 }
 
 /// The lines for a note, each with its end; nothing where the style has none.
-pub(super) fn of(note: &Note, style: Style, body: bool, forward: Option<&ForwardTo>) -> String {
+pub(in crate::cli) fn of(
+    note: &Note,
+    style: Style,
+    body: bool,
+    forward: Option<&ForwardTo>,
+) -> String {
     match (note, style) {
         (Note::Arrived(arrival), Style::Arrows) => arrow_in(arrival, body, &TimeZone::system()),
         (Note::Answered(answered), Style::Arrows) => {

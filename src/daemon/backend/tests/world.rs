@@ -34,7 +34,9 @@ use crate::engine::Limits;
 use crate::engine::Recovered;
 use crate::engine::Reply;
 use crate::model::*;
-use crate::store::open;
+use crate::store::open::Durability;
+use crate::store::open::Options;
+use crate::store::open::open;
 use crate::store::read::Reader;
 use crate::store::writer::Commit;
 use crate::store::writer::Writer;
@@ -130,9 +132,9 @@ impl World {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("config.toml");
         std::fs::write(&path, config_text("")).unwrap();
-        let opened = open::open(&open::Options {
+        let opened = open(&Options {
             path: home.path().join("store"),
-            durability: open::Durability::Process,
+            durability: Durability::Process,
             cache_bytes: 4 << 20,
             min_free_bytes: 0,
             ballast_bytes: 0,
@@ -245,6 +247,7 @@ impl Hub {
             lanes: lanes.collect(),
             flights: self.engine.flights(),
             oldest_due: self.engine.oldest_due(self.clock.now()),
+            committing_since: None,
             draining: self.engine.is_draining(),
         }
     }
