@@ -276,7 +276,8 @@ mod tests {
     fn data_is_taken_byte_for_byte() {
         let odd = "{ \"b\":1.10, \"a\":12345678901234567890123456789, \"a\":\"\\u00e9\" }";
         let text = format!(
-            "{{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"s\",\"type\":\"t\",\"data\": {odd} }}"
+            "{{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"s\",\"type\":\"t\",\
+             \"data\": {odd} }}"
         );
         let event = structured(&HeaderMap::new(), text.as_bytes(), &"uid:1".into()).unwrap();
         assert_eq!(event.body, odd);

@@ -109,8 +109,9 @@ fn batches_are_taken_verbatim_as_lines_and_as_an_array() {
 #[test]
 fn a_batch_is_admitted_whole_or_item_by_item() {
     let (receiver, _home, daemon) = one_endpoint();
-    let batch = "{\"type\":\"a.b\",\"data\":1}\n{\"type\":\"a..b\",\"data\":2}\n{\"type\":\"a.b\",\"data\":3}";
-    let whole = daemon.submit(&Request::post("/v1/events:batch", batch));
+    let event = |kind: &str, data: u32| format!("{{\"type\":\"{kind}\",\"data\":{data}}}\n");
+    let batch = event("a.b", 1) + &event("a..b", 2) + &event("a.b", 3);
+    let whole = daemon.submit(&Request::post("/v1/events:batch", &batch));
     assert_eq!(whole.status, 422);
     assert_eq!(whole.json()["errors"][0]["pointer"], "/1/type");
     assert_eq!(daemon.show("/v1/status")["accepted"], 0);
@@ -130,7 +131,8 @@ fn cloud_events_in_their_three_modes() {
     let (receiver, _home, daemon) = one_endpoint();
     let event = |id: &str, rest: &str| {
         format!(
-            "{{\"specversion\":\"1.0\",\"id\":\"{id}\",\"source\":\"/shop\",\"type\":\"order.created\",{rest}}}"
+            "{{\"specversion\":\"1.0\",\"id\":\"{id}\",\"source\":\"/shop\",\
+             \"type\":\"order.created\",{rest}}}"
         )
     };
     let structured = |body: String| {
