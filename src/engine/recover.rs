@@ -50,11 +50,13 @@ impl Engine {
         let found = std::mem::take(&mut self.flights.interrupted);
         out.push(Effect::Publish(Notice::Interrupted { count: found.len() }));
         for some in found.chunks(STEPS_MAX) {
+            let rng = &mut self.rng;
+            let lanes = &self.lanes;
             let steps = some
                 .iter()
                 .map(|(delivery, before)| {
-                    let next = if self.lanes.contains_key(&delivery.endpoint) {
-                        backoff::after_interruption(*before, now)
+                    let next = if lanes.contains_key(&delivery.endpoint) {
+                        backoff::after_interruption(*before, now, rng)
                     } else {
                         Next::Dead { reason: DeadReason::EndpointRemoved }
                     };

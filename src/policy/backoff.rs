@@ -18,7 +18,10 @@ use crate::policy::verdict::verdict;
 
 /// How often in a row the process may die during a delivery's attempts before the delivery is put
 /// aside as poisoned.
-pub const INTERRUPTED_MAX: u16 = 3;
+pub const INTERRUPTED_MAX: u16 = 5;
+/// Deliveries that were cut short together come back spread over this time, and over four, nine
+/// times as long after the second and third time: so one that kills the process is soon alone.
+const SPREAD: Duration = Duration::from_secs(2);
 
 /// The delay before the next attempt, after `failures` failed ones of this plan, with jitter;
 /// `None` when the plan is at its end.
@@ -81,13 +84,15 @@ pub fn after_attempt(
     }
 }
 
-/// What follows when the process died during an attempt: again at once, unless it keeps dying.
-pub fn after_interruption(before: Progress, now: Time) -> Next {
+/// What follows when the process died during an attempt: again at once the first time, then with
+/// more and more of a spread, until it has died too often.
+pub fn after_interruption(before: Progress, now: Time, rng: &mut Rng) -> Next {
     if before.interrupted.saturating_add(1) >= INTERRUPTED_MAX {
-        Next::Dead { reason: DeadReason::Poisoned }
-    } else {
-        Next::Wait { due: now, why: WaitReason::Interrupted }
+        return Next::Dead { reason: DeadReason::Poisoned };
     }
+    let times = f64::from(before.interrupted);
+    let due = now + SPREAD.mul_f64(times * times * rng.f64());
+    Next::Wait { due, why: WaitReason::Interrupted }
 }
 
 #[cfg(test)]
@@ -186,12 +191,25 @@ mod tests {
     }
 
     #[test]
-    fn a_delivery_that_keeps_killing_the_process_is_put_aside() {
-        let before = |interrupted| Progress { interrupted, ..Progress::default() };
-        let again = Next::Wait { due: NOW, why: WaitReason::Interrupted };
-        assert_eq!(after_interruption(before(0), NOW), again);
-        assert_eq!(after_interruption(before(1), NOW), again);
-        let poisoned = Next::Dead { reason: DeadReason::Poisoned };
-        assert_eq!(after_interruption(before(2), NOW), poisoned);
+    fn a_delivery_that_keeps_killing_the_process_is_soon_alone_and_then_put_aside() {
+        let mut rng = Rng::with_seed(5);
+        let mut after = |interrupted| {
+            let before = Progress { interrupted, ..Progress::default() };
+            after_interruption(before, NOW, &mut rng)
+        };
+        assert_eq!(after(0), Next::Wait { due: NOW, why: WaitReason::Interrupted });
+        for (times, secs) in [(1, 2), (2, 8), (3, 18)] {
+            let dues: Vec<_> = (0..100)
+                .map(|_| match after(times) {
+                    Next::Wait { due, why: WaitReason::Interrupted } => {
+                        due.since(NOW).as_secs_f64()
+                    }
+                    other => panic!("{other:?}"),
+                })
+                .collect();
+            assert!(dues.iter().all(|due| *due <= f64::from(secs)), "{times}");
+            assert!(dues.iter().any(|due| *due > f64::from(secs) * 0.8), "{times}");
+        }
+        assert_eq!(after(4), Next::Dead { reason: DeadReason::Poisoned });
     }
 }
