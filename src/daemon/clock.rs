@@ -40,11 +40,9 @@ impl Clock {
         let mut anchor = self.anchor.lock().unwrap_or_else(PoisonError::into_inner);
         let (time, since) = *anchor;
         let steady = time + moment.saturating_duration_since(since);
-        if wall <= steady {
-            return steady;
-        }
-        *anchor = (wall, moment);
-        wall
+        // threads may come here in another order than they read the clock
+        *anchor = (wall.max(steady), moment.max(since));
+        anchor.0
     }
 }
 
