@@ -100,6 +100,21 @@ impl Entry {
     }
 }
 
+/// Ids of events that have not arrived everywhere where they were routed to.
+pub(crate) fn missing(books: &[Book], receivers: &[Receiver]) -> Vec<String> {
+    let arrived: Vec<BTreeSet<String>> = receivers
+        .iter()
+        .map(|receiver| receiver.so_far().iter().map(|arrival| arrival.id().to_owned()).collect())
+        .collect();
+    let entries = books.iter().flat_map(|book| &book.entries);
+    let missing = entries.filter_map(|entry| {
+        let id = entry.id.as_ref()?;
+        let everywhere = TYPES[entry.kind].1.iter().all(|place| arrived[*place].contains(id));
+        (!everywhere).then(|| id.clone())
+    });
+    missing.collect()
+}
+
 /// Everything that was acknowledged has arrived where it was routed to, as it was submitted, and
 /// nothing else has. Gives the counts.
 pub(crate) fn check(books: &[Book], receivers: &[Receiver]) -> String {

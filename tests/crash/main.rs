@@ -73,6 +73,9 @@ fn no_acknowledged_event_is_lost_by_a_crash() {
     wait_until_nothing_is_pending(&daemon);
     let status = daemon.show("/v1/status");
     assert_eq!(status["dead"], 0, "{status}");
+    if let Some(id) = book::missing(&books, &receivers).first() {
+        panic!("lost: {}\n{status}", daemon.show(&format!("/v1/events/{id}")));
+    }
     daemon.stop();
     println!("{}, quarantined and replayed {quarantined}", book::check(&books, &receivers));
 }
