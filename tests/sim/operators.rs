@@ -60,7 +60,16 @@ impl World {
         endpoints
     }
 
+    /// Any delivery, or just the one that a lane would take next.
     fn any_delivery(&mut self) -> Option<DeliveryId> {
+        if self.rng.bool() {
+            let lane = self.rng.usize(..self.endpoints.len());
+            let no = self.endpoints[lane].no;
+            let first = self.applied.due.get(&no).and_then(|queue| queue.keys().next());
+            if let Some(due) = first {
+                return Some(DeliveryId::new(due.event, no));
+            }
+        }
         let count = self.disk.events.len();
         if count == 0 {
             return None;
