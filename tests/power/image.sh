@@ -26,6 +26,8 @@ fetch_kernel() {
 # A program and the libraries it is linked with.
 install_program() {
     cp "$1" "$root/app/$2"
+    # what is only for debuggers would have to be loaded at every boot
+    strip "$root/app/$2" 2>/dev/null || true
     ldd "$1" 2>/dev/null | grep -oE '/[^ ]+' | while read -r library; do
         mkdir -p "$root$(dirname "$library")"
         cp -Ln "$library" "$root$library"
