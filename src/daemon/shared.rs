@@ -61,7 +61,7 @@ pub(crate) enum Message {
 /// What the engine looks like at a moment.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sight {
-    /// Each endpoint with its state, what stands in its lane, and attempts under way.
+    /// Each endpoint with its state, what stands in its lane, and deliveries under way.
     pub(crate) lanes: Vec<(EndpointNo, EndpointState, LaneCounts, usize)>,
     /// Deliveries on their way from a queue to the end of their attempt.
     pub(crate) flights: usize,

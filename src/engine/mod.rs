@@ -195,9 +195,10 @@ impl Engine {
         self.names.get(name).copied()
     }
 
-    /// Each endpoint with what stands in its lane and how many attempts are under way.
+    /// Each endpoint with what stands in its lane, and how many of its deliveries have left that
+    /// and are under way: what is pending is always in one of the two.
     pub fn lanes(&self) -> impl Iterator<Item = (&Endpoint, LaneCounts, usize)> {
-        self.lanes.values().map(|lane| (&lane.endpoint, lane.counts, lane.dialling))
+        self.lanes.values().map(|lane| (&lane.endpoint, lane.counts, lane.flights))
     }
 
     /// Since when the longest-waiting due delivery of an active endpoint has been due.

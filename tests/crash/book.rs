@@ -104,7 +104,11 @@ impl Entry {
 pub(crate) fn missing(books: &[Book], receivers: &[Receiver]) -> Vec<String> {
     let arrived: Vec<BTreeSet<String>> = receivers
         .iter()
-        .map(|receiver| receiver.so_far().iter().map(|arrival| arrival.id().to_owned()).collect())
+        .map(|receiver| {
+            let mut arrivals = receiver.so_far();
+            arrivals.retain(|arrival| arrival.status == 200);
+            arrivals.iter().map(|arrival| arrival.id().to_owned()).collect()
+        })
         .collect();
     let entries = books.iter().flat_map(|book| &book.entries);
     let missing = entries.filter_map(|entry| {
