@@ -1,9 +1,9 @@
 //! The packed ordered map, the readers' side: any number of them beside the writer.
 //!
 //! Each page is read atomically. Between two pages the writer may go on: a scan upwards takes the
-//! next page by its bound and misses nothing that was there when it began, because entries never
-//! move to a lower page; a scan downwards looks for the page that holds the greatest key below the
-//! last one seen, for the same reason.
+//! next page by its bound, misses nothing that was there when it began, because entries never move
+//! to a lower page, and passes over what moved up from a page that it has read. A scan downwards
+//! looks for the page that holds the greatest key below the last one seen, for the same reason.
 
 use std::ops::Bound;
 
@@ -47,6 +47,9 @@ pub fn ascending(
         };
         let at = page.find(from).unwrap_or_else(|index| index);
         let entries = page.entries().iter().skip(at).take_while(|(key, _)| key <= to);
+        // a page that was split since the one before it was read begins with entries of that
+        let last = found.last().map(|(key, _): &(Key, Bytes)| *key);
+        let entries = entries.skip_while(|(key, _)| last.is_some_and(|last| *key <= last));
         found.extend(entries.take(limit - found.len()).cloned());
         if found.len() >= limit || page.base() >= *to {
             return Ok(found);
