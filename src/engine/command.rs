@@ -282,10 +282,17 @@ impl Engine {
                 if let Some(from) = from {
                     self.take_away(delivery.endpoint, from);
                 }
-                match (to, self.flights.get_mut(delivery)) {
-                    (Some(to), Some(flight)) => flight.moved_to = Some((to, progress)),
-                    (Some(to), None) => self.queue(delivery.endpoint, to, progress, None),
-                    (None, _) => {}
+                let Some(flight) = self.flights.get_mut(delivery) else {
+                    if let Some(to) = to {
+                        self.queue(delivery.endpoint, to, progress, None);
+                    }
+                    return Ok(());
+                };
+                // its start will be found stale; until then, where it stands is not counted
+                let before = flight.moved_to.take();
+                flight.moved_to = to.map(|to| (to, progress));
+                if let Some((due, _)) = before {
+                    self.count(delivery.endpoint, due.class, 1);
                 }
                 Ok(())
             }

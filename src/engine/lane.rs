@@ -169,8 +169,9 @@ pub(crate) struct Lane {
     pub(crate) in_ring: bool,
     /// When it is to be looked at again.
     pub(crate) timer: Option<Time>,
-    /// What stands on disk.
-    pub(crate) counts: LaneCounts,
+    /// Fresh and timed deliveries on disk. Below zero for a moment, where a row is taken off the
+    /// count that is about to be put back.
+    waiting: [i64; 2],
     /// Deliveries of it that are in flight, those whose step is being written included.
     pub(crate) flights: usize,
     /// Its endpoint is being removed.
@@ -200,7 +201,7 @@ impl Lane {
             turn: Class::Fresh,
             in_ring: false,
             timer: None,
-            counts,
+            waiting: [counts.fresh, counts.timed].map(|n| i64::try_from(n).unwrap_or(i64::MAX)),
             flights: 0,
             removal: None,
         }
@@ -213,11 +214,19 @@ impl Lane {
         }
     }
 
-    pub(crate) fn count(&mut self, class: Class) -> &mut u64 {
+    /// A queue on disk has grown or shrunk.
+    pub(crate) fn count(&mut self, class: Class, by: i64) {
+        let [fresh, timed] = &mut self.waiting;
         match class {
-            Class::Fresh => &mut self.counts.fresh,
-            Class::Timed => &mut self.counts.timed,
+            Class::Fresh => *fresh += by,
+            Class::Timed => *timed += by,
         }
+    }
+
+    /// What stands on disk. Dead ones are not known here.
+    pub(crate) fn counts(&self) -> LaneCounts {
+        let [fresh, timed] = self.waiting.map(|n| u64::try_from(n).unwrap_or(0));
+        LaneCounts { fresh, timed, dead: 0 }
     }
 
     /// Takes what is due next: the two queues in turn, so that neither a backlog of new events

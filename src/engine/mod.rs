@@ -81,7 +81,7 @@ pub struct Engine {
     /// Rows in memory, over all lanes.
     rows: usize,
     /// Deliveries in queues, on disk.
-    waiting: u64,
+    waiting: i64,
     /// Lanes that have deliveries under way.
     busy: usize,
     /// Payload bytes that rows in memory hold.
@@ -198,7 +198,7 @@ impl Engine {
     /// Each endpoint with what stands in its lane, and how many of its deliveries have left that
     /// and are under way: what is pending is always in one of the two.
     pub fn lanes(&self) -> impl Iterator<Item = (&Endpoint, LaneCounts, usize)> {
-        self.lanes.values().map(|lane| (&lane.endpoint, lane.counts, lane.flights))
+        self.lanes.values().map(|lane| (&lane.endpoint, lane.counts(), lane.flights))
     }
 
     /// Since when the longest-waiting due delivery of an active endpoint has been due.
@@ -265,7 +265,8 @@ impl Engine {
         match self.lanes.get_mut(&no) {
             Some(lane) => lane.endpoint = endpoint,
             None => {
-                self.waiting += counts.fresh + counts.timed;
+                let waiting = counts.fresh.saturating_add(counts.timed);
+                self.waiting += i64::try_from(waiting).unwrap_or(i64::MAX);
                 self.lanes.insert(no, Lane::new(endpoint, counts));
             }
         }
@@ -289,10 +290,9 @@ impl Engine {
 
     /// A queue on disk has grown or shrunk.
     fn count(&mut self, no: EndpointNo, class: Class, by: i64) {
-        self.waiting = self.waiting.saturating_add_signed(by);
+        self.waiting += by;
         if let Some(lane) = self.lanes.get_mut(&no) {
-            let count = lane.count(class);
-            *count = count.saturating_add_signed(by);
+            lane.count(class, by);
         }
     }
 
@@ -323,7 +323,9 @@ impl Engine {
 
     /// Deliveries that have not ended.
     fn pending(&self) -> u64 {
-        self.waiting + self.promised + u64::try_from(self.flights.len()).unwrap_or(u64::MAX)
+        u64::try_from(self.waiting).unwrap_or(0)
+            + self.promised
+            + u64::try_from(self.flights.len()).unwrap_or(u64::MAX)
     }
 
     fn ring_in(&mut self, no: EndpointNo) {
