@@ -298,7 +298,7 @@ async fn live(
 fn writer_failed(result: Result<Result<(), CommitError>, oneshot::error::RecvError>) -> RunError {
     match result {
         Ok(Err(error)) => {
-            tracing::error!(event = "store.error", op = "commit", %error, "no more is acknowledged");
+            tracing::error!(event = "store.error", op = "commit", %error, "it ends");
             RunError::Store(error)
         }
         // it ends well only after the hub, so this is a panic
