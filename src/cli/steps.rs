@@ -110,6 +110,7 @@ fn next(step: &Step) -> String {
                 WaitReason::Delayed => " (delayed)",
                 WaitReason::Held => " (held)",
                 WaitReason::Interrupted => " (postrider stopped)",
+                WaitReason::Breaker => " (breaker open)",
             };
             format!("+{}{why}", text::span(due.since(step.at)))
         }
@@ -124,6 +125,9 @@ fn dead(reason: DeadReason) -> &'static str {
         DeadReason::Poisoned => "ended the process too often",
         DeadReason::EndpointRemoved => "endpoint removed",
         DeadReason::Unreadable => "unreadable",
+        DeadReason::Stale => "a later version came first",
+        DeadReason::Deadline => "others of its key waited too long",
+        DeadReason::Skipped => "failed, others of its key go on",
     }
 }
 

@@ -222,7 +222,7 @@ fn first_entry(definition: &EndpointConfig, no: EndpointNo, now: Time) -> Endpoi
     EndpointEntry {
         no,
         name: definition.name.to_string(),
-        state: EndpointState { paused, disabled: None },
+        state: EndpointState { paused, ..EndpointState::default() },
         definition: None,
         removed: None,
     }

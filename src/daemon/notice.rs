@@ -4,6 +4,7 @@ use crate::admin::metrics::Lookup;
 use crate::daemon::shared::Shared;
 use crate::engine::Notice;
 use crate::model::Attempt;
+use crate::model::DeadReason;
 use crate::model::DeliveryId;
 use crate::model::DeliveryState;
 use crate::model::Next;
@@ -42,10 +43,22 @@ pub(crate) fn publish(shared: &Shared, notice: &Notice) {
                 "the last process ended during these attempts; they are made again",
             );
         }
-        Notice::EndpointDisabled { endpoint, status } => {
+        Notice::Died { delivery, reason } => died(shared, *delivery, *reason),
+        Notice::EndpointDisabled { endpoint, reason } => {
             let endpoint = shared.rules.load().book.name(*endpoint);
-            let reason = "its own answer";
-            tracing::warn!(event = "endpoint.disabled", endpoint, status, reason);
+            tracing::warn!(event = "endpoint.disabled", endpoint, reason);
+        }
+        Notice::BreakerOpened { endpoint, open } => {
+            let endpoint = shared.rules.load().book.name(*endpoint);
+            let (failures, outcome) = (open.failures, open.outcome.as_str());
+            let until = open.until;
+            tracing::warn!(event = "breaker.opened", endpoint, failures, outcome, %until);
+        }
+        Notice::EndpointRecovered { endpoint, open } => {
+            let endpoint = shared.rules.load().book.name(*endpoint);
+            let down_for_ms = shared.clock.now().since(open.since).as_millis();
+            let failures = open.failures;
+            tracing::info!(event = "endpoint.recovered", endpoint, failures, down_for_ms);
         }
         Notice::Disagreement { delivery, doing: "start" } => {
             tracing::debug!(event = "delivery.moved", delivery_id = %delivery);
@@ -100,4 +113,15 @@ fn attempt_finished(
             );
         }
     }
+}
+
+fn died(shared: &Shared, delivery: DeliveryId, reason: DeadReason) {
+    let rules = shared.rules.load();
+    let Some(page) = rules.book.page(delivery.endpoint) else { return };
+    let age = shared.clock.now().since(delivery.event.time());
+    shared.metrics.delivery_finished(&page.series, DeliveryState::Dead, 0, age);
+    tracing::warn!(
+        event = "delivery.dead", delivery_id = %delivery, endpoint = %page.name,
+        reason = reason.as_str(),
+    );
 }

@@ -173,7 +173,7 @@ impl Engine {
         });
         let mut started = Vec::new();
         for no in event.targets.iter().copied().filter(|_| !delayed) {
-            if self.has_room(no) {
+            if self.has_room(now, no) {
                 let flight = Flight {
                     phase: Phase::Starting,
                     progress: Progress::default(),

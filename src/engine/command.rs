@@ -102,7 +102,9 @@ impl Engine {
                 self.change(caller, endpoint, out, |state| state.paused = None);
             }
             Command::Enable(endpoint) => {
-                self.change(caller, endpoint, out, |state| state.disabled = None);
+                self.change(caller, endpoint, out, |state| {
+                    (state.disabled, state.open) = (None, None);
+                });
             }
             Command::Configure { endpoints, entries } => {
                 let records = entries.iter().cloned().map(Box::new).map(Record::Endpoint).collect();
@@ -319,7 +321,12 @@ impl Engine {
         out: &mut Vec<Effect>,
     ) {
         if let Some(lane) = self.lanes.get_mut(&no) {
-            lane.endpoint.state = state;
+            let before = std::mem::replace(&mut lane.endpoint.state, state);
+            let state = &lane.endpoint.state;
+            let shut = before.open.is_some() || before.disabled.is_some();
+            if shut && state.open.is_none() && state.disabled.is_none() {
+                lane.gate.restart(now);
+            }
             if !lane.endpoint.state.is_active() {
                 self.put_back_ready(now, no, out);
             }
@@ -366,7 +373,8 @@ pub(crate) fn undefined(entry: &EndpointEntry) -> Endpoint {
         types: Vec::new(),
         max_in_flight: 1,
         retry: Arc::new(RetryPolicy::never()),
-        state: EndpointState { paused: entry.state.paused.clone(), disabled: Some(held) },
+        flow: Arc::default(),
+        state: EndpointState { disabled: Some(held), ..entry.state.clone() },
     }
 }
 

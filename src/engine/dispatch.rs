@@ -1,11 +1,14 @@
 //! Who is dialled next: lanes in turn, each within its window.
 
+use std::time::Duration;
+
 use crate::engine::Draining;
 use crate::engine::Engine;
 use crate::engine::Pending;
 use crate::engine::flight::Flight;
 use crate::engine::flight::Phase;
 use crate::engine::lane::LOAD_ROWS;
+use crate::engine::lane::Lane;
 use crate::engine::lane::Row;
 use crate::engine::words::Dial;
 use crate::engine::words::Effect;
@@ -20,6 +23,10 @@ use crate::model::Time;
 
 /// Starts that one commit holds at most.
 const STARTS_MAX: usize = 128;
+/// What is ready goes back to its queue where it would have to wait for longer than this.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// One part in so many of all attempts is kept for lanes that have less than their share.
+const SPARE_PARTS: usize = 4;
 
 /// Starts whose commit is being put together.
 #[derive(Default)]
@@ -80,39 +87,57 @@ impl Engine {
         out: &mut Vec<Effect>,
     ) -> Served {
         let window = self.window(no);
-        let held = self.draining != Draining::No;
+        let draining = self.draining != Draining::No;
         let Some(lane) = self.lanes.get_mut(&no) else { return Served::Nothing };
-        if held || !lane.endpoint.state.is_active() {
+        let expired = lane.expired_head(now).filter(|_| !draining && lane.removal.is_none());
+        let from = lane.dials_from();
+        if draining || !lane.endpoint.state.is_active() || from > now + PATIENCE {
             self.put_back_ready(now, no, out);
-            return Served::Nothing;
-        }
-        if lane.dialling < window
+        } else if from <= now
+            && lane.dialling < window
             && let Some(delivery) = lane.ready.pop_front()
         {
-            self.dial(delivery, out);
+            self.dial(now, delivery, out);
             return Served::Again;
         }
-        if lane.started >= 2 * window {
+        let Some(lane) = self.lanes.get_mut(&no) else { return Served::Nothing };
+        let dials = !draining && lane.endpoint.state.is_active() && from <= now;
+        if expired.is_none() && !(dials && lane.started < lane.places(window)) {
             return Served::Nothing;
         }
         if self.flights.len() >= self.limits.flights_max {
             return Served::CrowdedOut;
         }
-        let Some((due, row)) = lane.take_due(now) else { return Served::Nothing };
+        let taken = match expired {
+            Some(due) => lane.shelf(due.class).remove(due).map(|row| (due, row)),
+            None => lane.take_due(now),
+        };
+        let Some((due, row)) = taken else { return Served::Nothing };
         self.rows -= 1;
         self.forget(&row);
-        let delivery = DeliveryId::new(due.event, no);
+        self.take_up(now, DeliveryId::new(due.event, no), due, row, starts);
+        Served::Again
+    }
+
+    /// A row was taken from its queue.
+    fn take_up(
+        &mut self,
+        now: Time,
+        delivery: DeliveryId,
+        due: Due,
+        row: Row,
+        starts: &mut Starts,
+    ) {
         if let Some(flight) = self.flights.get_mut(delivery) {
             // Of the two places, one is from a reading that was overtaken. While the start of the
             // other is being written, it is open which; later, it is this one.
             if flight.phase == Phase::Starting {
                 flight.moved_to = Some((due, row.progress));
-                self.count(no, due.class, -1);
+                self.count(delivery.endpoint, due.class, -1);
             }
         } else {
             self.start(now, delivery, due, row, starts);
         }
-        Served::Again
     }
 
     fn start(&mut self, now: Time, delivery: DeliveryId, due: Due, row: Row, starts: &mut Starts) {
@@ -162,7 +187,12 @@ impl Engine {
         }
     }
 
-    fn dial(&mut self, delivery: DeliveryId, out: &mut Vec<Effect>) {
+    fn dial(&mut self, now: Time, delivery: DeliveryId, out: &mut Vec<Effect>) {
+        let Some(lane) = self.lanes.get_mut(&delivery.endpoint) else { return };
+        if lane.has_expired(delivery.event, now) {
+            self.settle_ready(now, vec![delivery], out);
+            return;
+        }
         let Some(flight) = self.flights.get_mut(delivery) else { return };
         debug_assert_eq!(flight.phase, Phase::Ready);
         flight.phase = Phase::Dialling;
@@ -173,9 +203,7 @@ impl Engine {
             due: flight.due,
         };
         self.flights.dialling += 1;
-        if let Some(lane) = self.lanes.get_mut(&delivery.endpoint) {
-            lane.dialling += 1;
-        }
+        lane.dialled(now);
         out.push(Effect::Dial(dial));
     }
 
@@ -234,31 +262,34 @@ impl Engine {
     }
 
     /// Whether a new event of this lane may go straight into flight: only if nothing waits that
-    /// would be overtaken.
-    pub(crate) fn has_room(&self, no: EndpointNo) -> bool {
-        let idle = self
-            .lanes
-            .get(&no)
-            .is_some_and(|lane| lane.endpoint.state.is_active() && lane.fresh.is_idle());
-        let started = self.lanes.get(&no).map_or(0, |lane| lane.started);
-        idle && self.draining == Draining::No
-            && started < 2 * self.window(no)
+    /// would be overtaken, and it could be dialled now.
+    pub(crate) fn has_room(&self, now: Time, no: EndpointNo) -> bool {
+        let Some(lane) = self.lanes.get(&no) else { return false };
+        lane.endpoint.state.is_active()
+            && lane.fresh.is_idle()
+            && lane.open().is_none()
+            && lane.dials_from() <= now
+            && self.draining == Draining::No
+            && lane.started < lane.places(self.window(no))
             && self.flights.len() < self.limits.flights_max
     }
 
-    /// Attempts that a lane may have under way: its own limit, and its share among the lanes
-    /// that are busy. Twice as many may be started, as many ready as dialling, so that the window
-    /// stays full while starts are written.
+    /// Attempts that a lane may have under way: its own window, and where many are under way, no
+    /// more than its share among the lanes that are busy.
     fn window(&self, no: EndpointNo) -> usize {
-        let own = self.lanes.get(&no).map_or(1, |lane| lane.endpoint.max_in_flight);
-        let own = usize::try_from(own).unwrap_or(usize::MAX);
+        let own = self.lanes.get(&no).map_or(1, Lane::own_window);
+        let spare = self.limits.attempts_max - self.limits.attempts_max / SPARE_PARTS;
+        if self.flights.dialling < spare {
+            return own;
+        }
         own.min(self.limits.attempts_max / self.busy.max(1)).max(1)
     }
 
-    /// Sets the lane's timer to when its next row is due.
+    /// Sets the lane's timer to when it may go on.
     fn look_again(&mut self, now: Time, no: EndpointNo) {
+        let draining = self.draining != Draining::No;
         let Some(lane) = self.lanes.get_mut(&no) else { return };
-        let wanted = lane.next_due().filter(|due| *due > now && lane.endpoint.state.is_active());
+        let wanted = lane.next_look(now).filter(|_| !draining && lane.removal.is_none());
         if lane.timer == wanted {
             return;
         }
@@ -276,7 +307,9 @@ impl Engine {
         let rows_max = self.shelf_rows_max();
         let limit = LOAD_ROWS.min(rows_max);
         let Some(lane) = self.lanes.get_mut(&no) else { return };
-        if !lane.endpoint.state.is_active() {
+        // what is held back can still expire
+        let held = !lane.endpoint.state.is_active() || lane.removal.is_some();
+        if held && lane.endpoint.retry.max_age.is_none() {
             return;
         }
         for class in [Class::Fresh, Class::Timed] {

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::engine::gate::Gate;
 use crate::engine::words::Caller;
 use crate::model::Class;
 use crate::model::DeliveryId;
@@ -176,6 +177,8 @@ pub(crate) struct Lane {
     pub(crate) flights: usize,
     /// Its endpoint is being removed.
     pub(crate) removal: Option<Removal>,
+    /// What it may dial, and when.
+    pub(crate) gate: Gate,
 }
 
 /// The end of a lane: nothing is tried again, and when nothing is in flight any more, what waits
@@ -204,6 +207,7 @@ impl Lane {
             waiting: [counts.fresh, counts.timed].map(|n| i64::try_from(n).unwrap_or(i64::MAX)),
             flights: 0,
             removal: None,
+            gate: Gate::default(),
         }
     }
 
@@ -232,14 +236,18 @@ impl Lane {
     /// Takes what is due next: the two queues in turn, so that neither a backlog of new events
     /// nor one of retries keeps the other waiting.
     pub(crate) fn take_due(&mut self, now: Time) -> Option<(Due, Row)> {
-        let fresh = self.fresh.first().is_some();
-        let timed = self.timed.first().is_some_and(|due| due.at <= now);
-        let class = match (fresh, timed) {
-            (false, false) => return None,
-            (true, false) => Class::Fresh,
-            (false, true) => Class::Timed,
-            (true, true) => self.turn,
-        };
+        let timed = self.timed.first().filter(|due| due.at <= now);
+        let class =
+            match (self.fresh.first(), timed) {
+                (None, None) => return None,
+                (Some(_), None) => Class::Fresh,
+                (None, Some(_)) => Class::Timed,
+                // an endpoint that fails is tried with the oldest
+                (Some(fresh), Some(timed)) if self.open().is_some() => {
+                    if fresh.event < timed.event { Class::Fresh } else { Class::Timed }
+                }
+                (Some(_), Some(_)) => self.turn,
+            };
         self.turn = match class {
             Class::Fresh => Class::Timed,
             Class::Timed => Class::Fresh,

@@ -15,6 +15,8 @@ mod admit;
 mod command;
 mod dispatch;
 mod flight;
+mod gate;
+mod health;
 mod lane;
 mod mint;
 mod recover;
@@ -201,10 +203,11 @@ impl Engine {
         self.lanes.values().map(|lane| (&lane.endpoint, lane.counts(), lane.flights))
     }
 
-    /// Since when the longest-waiting due delivery of an active endpoint has been due.
+    /// Since when the longest-waiting due delivery has been due, of all endpoints that may be called
+    /// now.
     pub fn oldest_due(&self, now: Time) -> Option<Time> {
-        let active = self.lanes.values().filter(|lane| lane.endpoint.state.is_active());
-        active
+        let callable = self.lanes.values().filter(|lane| lane.is_callable(now));
+        callable
             .flat_map(|lane| {
                 let fresh = lane.fresh.first().map(|due| due.event.time());
                 [fresh, lane.next_due().filter(|due| *due <= now)]

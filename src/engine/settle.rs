@@ -4,16 +4,16 @@ use crate::engine::Engine;
 use crate::engine::Pending;
 use crate::engine::flight::CancelBy;
 use crate::engine::flight::Phase;
+use crate::engine::health::Change;
 use crate::engine::words::Effect;
 use crate::engine::words::Notice;
 use crate::engine::words::Reply;
 use crate::model::Attempt;
+use crate::model::DeadReason;
 use crate::model::DeliveryId;
 use crate::model::DeliveryState;
 use crate::model::Due;
 use crate::model::EndpointNo;
-use crate::model::EndpointState;
-use crate::model::Held;
 use crate::model::Next;
 use crate::model::Outcome;
 use crate::model::Progress;
@@ -24,8 +24,6 @@ use crate::model::StepKind;
 use crate::model::Time;
 use crate::model::WaitReason;
 use crate::policy::backoff;
-use crate::policy::verdict::Verdict;
-use crate::policy::verdict::verdict;
 
 /// A step whose commit is under way.
 #[derive(Debug)]
@@ -36,13 +34,13 @@ pub(crate) struct Settlement {
     pub(crate) before: Progress,
     /// Who waits to hear that it was cancelled.
     pub(crate) cancel: Option<CancelBy>,
-    /// The endpoint's state changes with it, because of this status.
-    pub(crate) disabled: Option<(EndpointState, u16)>,
+    /// The endpoint's state changes with it.
+    pub(crate) change: Option<Change>,
 }
 
 impl Settlement {
     pub(crate) fn new(delivery: DeliveryId, step: Step, before: Progress) -> Settlement {
-        Settlement { delivery, step, before, cancel: None, disabled: None }
+        Settlement { delivery, step, before, cancel: None, change: None }
     }
 }
 
@@ -62,14 +60,20 @@ impl Engine {
         flight.phase = Phase::Settling;
         let before = flight.progress;
         let cancel = flight.cancel.take();
+        let health = self.examine(now, delivery.endpoint, &attempt, began);
         self.flights.dialling = self.flights.dialling.saturating_sub(1);
         if let Some(lane) = self.lanes.get_mut(&delivery.endpoint) {
             lane.dialling = lane.dialling.saturating_sub(1);
         }
         self.free_place(delivery);
-        let (next, disabled) = self.what_follows(now, delivery, &attempt, before, cancel.is_some());
+        let planned = self.what_follows(now, delivery, &attempt, before, cancel.is_some());
+        let next = match (planned, health.not_before) {
+            (Next::Wait { .. }, Some(due)) => Next::Wait { due, why: WaitReason::Breaker },
+            (planned, _) => planned,
+        };
         let step = Step { at: began, kind: StepKind::Attempt(*attempt), next };
-        self.settle(vec![Settlement { delivery, step, before, cancel, disabled }], out);
+        let change = health.change;
+        self.settle(vec![Settlement { delivery, step, before, cancel, change }], out);
     }
 
     fn what_follows(
@@ -79,51 +83,55 @@ impl Engine {
         attempt: &Attempt,
         before: Progress,
         cancelled: bool,
-    ) -> (Next, Option<(EndpointState, u16)>) {
-        let Some(lane) = self.lanes.get(&delivery.endpoint) else { return (Next::Cancelled, None) };
+    ) -> Next {
+        let Some(lane) = self.lanes.get(&delivery.endpoint) else { return Next::Cancelled };
         if attempt.outcome != Outcome::Ok {
             if cancelled {
-                return (Next::Cancelled, None);
+                return Next::Cancelled;
             }
             if let Some(removal) = &lane.removal {
-                return (removal.next, None);
+                return removal.next;
             }
         }
         let policy = &lane.endpoint.retry;
-        let rng = &mut self.rng;
-        let next = backoff::after_attempt(policy, before, delivery.event, attempt, now, rng);
-        let disable = verdict(policy, attempt) == Verdict::Disable;
-        let Some(status) = attempt.status.filter(|_| disable) else { return (next, None) };
-        let entry = self.entries.get_mut(&delivery.endpoint);
-        let Some(entry) = entry.filter(|entry| entry.state.disabled.is_none()) else {
-            return (next, None);
-        };
-        entry.state.disabled = Some(Held {
-            since: now,
-            actor: "postrider".to_owned(),
-            reason: format!("the endpoint answered {status}"),
-        });
-        (next, Some((entry.state.clone(), status)))
+        backoff::after_attempt(policy, before, delivery.event, attempt, now, &mut self.rng)
     }
 
     /// Ready deliveries of a lane that is held back go back to its queue.
     pub(crate) fn put_back_ready(&mut self, now: Time, no: EndpointNo, out: &mut Vec<Effect>) {
         let Some(lane) = self.lanes.get_mut(&no) else { return };
-        let removal = lane.removal.as_ref().map(|removal| removal.next);
         let ready = std::mem::take(&mut lane.ready);
+        if !ready.is_empty() {
+            self.settle_ready(now, ready.into(), out);
+        }
+    }
+
+    /// Ready deliveries are not dialled: they are too old, their endpoint is being removed, or it
+    /// is held back.
+    pub(crate) fn settle_ready(
+        &mut self,
+        now: Time,
+        ready: Vec<DeliveryId>,
+        out: &mut Vec<Effect>,
+    ) {
         let mut steps = Vec::with_capacity(ready.len());
         for delivery in ready {
+            let Some(lane) = self.lanes.get(&delivery.endpoint) else { continue };
+            let removal = lane.removal.as_ref().map(|removal| removal.next);
+            let expired = lane.has_expired(delivery.event, now);
             let Some(flight) = self.flights.get_mut(delivery) else { continue };
             flight.phase = Phase::Settling;
             let (before, due) = (flight.progress, flight.due);
             self.free_place(delivery);
-            let next = removal.unwrap_or(Next::Wait { due, why: WaitReason::Held });
+            let next = match removal {
+                Some(next) => next,
+                None if expired => Next::Dead { reason: DeadReason::Expired },
+                None => Next::Wait { due, why: WaitReason::Held },
+            };
             let step = Step { at: now, kind: StepKind::Rule, next };
             steps.push(Settlement::new(delivery, step, before));
         }
-        if !steps.is_empty() {
-            self.settle(steps, out);
-        }
+        self.settle(steps, out);
     }
 
     /// A ready delivery that a person wants ended.
@@ -141,7 +149,7 @@ impl Engine {
         let kind = StepKind::Command { actor: by.actor.clone() };
         let step = Step { at: now, kind, next: Next::Cancelled };
         let cancel = Some(by);
-        self.settle(vec![Settlement { delivery, step, before, cancel, disabled: None }], out);
+        self.settle(vec![Settlement { delivery, step, before, cancel, change: None }], out);
     }
 
     /// Writes steps down.
@@ -151,7 +159,7 @@ impl Engine {
             step: Box::new(settlement.step.clone()),
         });
         let states = settlements.iter().filter_map(|settlement| {
-            settlement.disabled.as_ref()?;
+            settlement.change.as_ref()?;
             let entry = self.entries.get(&settlement.delivery.endpoint)?;
             Some(Record::Endpoint(Box::new(entry.clone())))
         });
@@ -180,7 +188,7 @@ impl Engine {
     }
 
     fn follow(&mut self, now: Time, settlement: Settlement, out: &mut Vec<Effect>) {
-        let Settlement { delivery, step, before, cancel, disabled } = settlement;
+        let Settlement { delivery, step, before, cancel, change } = settlement;
         let progress = before.after(&step);
         let Step { kind, next, at: _ } = step;
         if let Next::Wait { due, .. } = next {
@@ -193,14 +201,20 @@ impl Engine {
             };
             out.push(Effect::Reply { caller: by.caller, reply: Reply::Cancelled(done) });
         }
-        if let StepKind::Attempt(attempt) = kind {
-            let (number, attempt) = (progress.attempts, Box::new(attempt));
-            out.push(Effect::Publish(Notice::AttemptFinished { delivery, number, attempt, next }));
+        match (kind, next) {
+            (StepKind::Attempt(attempt), _) => {
+                let (number, attempt) = (progress.attempts, Box::new(attempt));
+                let notice = Notice::AttemptFinished { delivery, number, attempt, next };
+                out.push(Effect::Publish(notice));
+            }
+            (StepKind::Rule, Next::Dead { reason }) => {
+                out.push(Effect::Publish(Notice::Died { delivery, reason }));
+            }
+            (StepKind::Rule | StepKind::Command { .. }, _) => {}
         }
-        if let Some((state, status)) = disabled {
-            let endpoint = delivery.endpoint;
-            self.set_state(now, endpoint, state, out);
-            out.push(Effect::Publish(Notice::EndpointDisabled { endpoint, status }));
+        if let Some(Change { state, notices }) = change {
+            self.set_state(now, delivery.endpoint, state, out);
+            out.extend(notices.into_iter().map(Effect::Publish));
         }
     }
 }

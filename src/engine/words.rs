@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::model::Attempt;
 use crate::model::Class;
+use crate::model::DeadReason;
 use crate::model::DeliveryId;
 use crate::model::DeliveryState;
 use crate::model::Due;
@@ -16,6 +17,7 @@ use crate::model::Event;
 use crate::model::EventId;
 use crate::model::LaneCounts;
 use crate::model::Next;
+use crate::model::Opened;
 use crate::model::Progress;
 use crate::model::Receipt;
 use crate::model::Record;
@@ -263,12 +265,33 @@ pub enum Notice {
         /// How many.
         count: usize,
     },
-    /// An endpoint was disabled by its own answer.
+    /// A delivery has ended without an attempt, by a rule.
+    Died {
+        /// Which.
+        delivery: DeliveryId,
+        /// Why.
+        reason: DeadReason,
+    },
+    /// An endpoint was disabled by its own answer, or since it has failed for too long.
     EndpointDisabled {
         /// Which.
         endpoint: EndpointNo,
-        /// The status it answered with.
-        status: u16,
+        /// Why, in words.
+        reason: String,
+    },
+    /// An endpoint has failed so often that it is left alone for a while.
+    BreakerOpened {
+        /// Which.
+        endpoint: EndpointNo,
+        /// How often it has failed, and when it is tried again.
+        open: Opened,
+    },
+    /// An endpoint whose breaker was open works again.
+    EndpointRecovered {
+        /// Which.
+        endpoint: EndpointNo,
+        /// Since when it was open.
+        open: Opened,
     },
     /// A record did not fit what the store holds; it was not applied.
     Disagreement {

@@ -214,6 +214,8 @@ pub enum WaitReason {
     Held,
     /// The process died during its attempt: again, as soon as may be.
     Interrupted,
+    /// It was tried while the breaker of its endpoint was open. That is no step of its retry plan.
+    Breaker,
 }
 
 impl WaitReason {
@@ -225,6 +227,7 @@ impl WaitReason {
         WaitReason::Delayed,
         WaitReason::Held,
         WaitReason::Interrupted,
+        WaitReason::Breaker,
     ];
 
     /// Its word.
@@ -236,6 +239,7 @@ impl WaitReason {
             WaitReason::Delayed => "delayed",
             WaitReason::Held => "held",
             WaitReason::Interrupted => "interrupted",
+            WaitReason::Breaker => "breaker",
         }
     }
 }
@@ -256,6 +260,12 @@ pub enum DeadReason {
     EndpointRemoved,
     /// Its event or payload could not be read.
     Unreadable,
+    /// A later version of what it tells was admitted before it.
+    Stale,
+    /// It failed while later events of its ordering key had waited for too long.
+    Deadline,
+    /// It failed, and its endpoint lets later events of its ordering key go on then.
+    Skipped,
 }
 
 impl DeadReason {
@@ -268,6 +278,9 @@ impl DeadReason {
             DeadReason::Poisoned => "poisoned",
             DeadReason::EndpointRemoved => "endpoint_removed",
             DeadReason::Unreadable => "unreadable",
+            DeadReason::Stale => "stale",
+            DeadReason::Deadline => "deadline",
+            DeadReason::Skipped => "skipped",
         }
     }
 }

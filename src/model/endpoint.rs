@@ -7,7 +7,9 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::model::attempt::Outcome;
 use crate::model::event::TypeGlob;
+use crate::model::flow::Flow;
 use crate::model::id::EndpointNo;
 use crate::model::time::Time;
 
@@ -76,6 +78,8 @@ pub struct Endpoint {
     pub max_in_flight: u32,
     /// When a failed delivery is tried again.
     pub retry: Arc<RetryPolicy>,
+    /// How much it is asked to bear, and in what order.
+    pub flow: Arc<Flow>,
     /// Whether it may be called.
     pub state: EndpointState,
 }
@@ -85,8 +89,26 @@ pub struct Endpoint {
 pub struct EndpointState {
     /// A person holds its deliveries back.
     pub paused: Option<Held>,
-    /// postrider holds its deliveries back, since the endpoint says that it is gone.
+    /// postrider holds its deliveries back, since the endpoint says that it is gone or has failed
+    /// for too long.
     pub disabled: Option<Held>,
+    /// Its breaker is open: its deliveries wait, and one of them is tried from time to time.
+    pub open: Option<Opened>,
+}
+
+/// An open breaker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Opened {
+    /// Since when.
+    pub since: Time,
+    /// Failures in a row until now.
+    pub failures: u16,
+    /// The last of them.
+    pub outcome: Outcome,
+    /// Deliveries that have been tried since.
+    pub probes: u16,
+    /// The next one is tried at this time.
+    pub until: Time,
 }
 
 /// Since when and why deliveries are held back.
@@ -101,7 +123,7 @@ pub struct Held {
 }
 
 impl EndpointState {
-    /// Whether deliveries go out.
+    /// Whether deliveries go out, as far as people and the endpoint itself have a say.
     pub fn is_active(&self) -> bool {
         self.paused.is_none() && self.disabled.is_none()
     }

@@ -7,6 +7,7 @@
 pub mod time;
 pub mod id;
 pub mod event;
+pub mod flow;
 pub mod attempt;
 pub mod endpoint;
 pub mod record;
@@ -16,8 +17,9 @@ pub mod problem;
 pub use attempt::{
     Attempt, DeadReason, Excerpt, Next, Outcome, Phases, Step, StepKind, WaitReason,
 };
-pub use endpoint::{Endpoint, EndpointState, Held, RetryPolicy, Schedule};
+pub use endpoint::{Endpoint, EndpointState, Held, Opened, RetryPolicy, Schedule};
 pub use event::{Attributes, Event, EventType, IdempotencyKey, Submission, TypeGlob};
+pub use flow::{BreakerPolicy, Flow, OnFailure, OrderPolicy, Rate};
 pub use id::{DeliveryId, EndpointNo, EventId, IdError};
 pub use problem::Code;
 pub use record::{

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::model::attempt::Next;
 use crate::model::attempt::Step;
+use crate::model::attempt::WaitReason;
 use crate::model::endpoint::EndpointState;
 use crate::model::event::Event;
 use crate::model::id::DeliveryId;
@@ -58,7 +59,8 @@ pub struct Progress {
     pub steps: u16,
     /// Attempts among them.
     pub attempts: u16,
-    /// Attempts before its retry plan began (anew, when a person asked).
+    /// Attempts that are no steps of its retry plan: those before it began (anew, when a person
+    /// asked), and those made while the breaker was open.
     pub plan_from: u16,
     /// How many of its attempts in a row were cut short by the death of the process.
     pub interrupted: u16,
@@ -75,6 +77,9 @@ impl Progress {
             StepKind::Attempt(attempt) => {
                 self.attempts = self.attempts.saturating_add(1);
                 let cut_short = attempt.outcome == Outcome::Interrupted;
+                if matches!(step.next, Next::Wait { why: WaitReason::Breaker, .. }) {
+                    self.plan_from = self.plan_from.saturating_add(1);
+                }
                 self.interrupted = if cut_short { self.interrupted.saturating_add(1) } else { 0 };
             }
             StepKind::Command { .. } => {

@@ -2,9 +2,13 @@
 //! an argument, so that the same question always has the same answer.
 
 pub mod backoff;
+pub mod breaker;
 pub mod keys;
+pub mod rate;
 pub mod retry_after;
 pub mod routing;
 pub mod sign;
+pub mod signs;
 pub mod verdict;
 pub mod verify;
+pub mod window;

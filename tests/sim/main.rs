@@ -87,6 +87,7 @@ fn endpoint(no: u32, rng: &mut Rng) -> Endpoint {
         types: vec![types[rng.usize(..types.len())].parse().unwrap()],
         max_in_flight: rng.u32(1..9),
         retry: Arc::new(policy(rng)),
+        flow: Arc::default(),
         state: EndpointState::default(),
     };
     // "**" would take what nobody wants

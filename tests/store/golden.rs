@@ -95,7 +95,7 @@ fn entry() -> EndpointEntry {
     EndpointEntry {
         no: EndpointNo(3),
         name: "crm".to_owned(),
-        state: EndpointState { paused: held("maintenance"), disabled: held("410") },
+        state: EndpointState { paused: held("maintenance"), disabled: held("410"), open: None },
         definition: Some("{}".to_owned()),
         removed: Some(at(3)),
     }

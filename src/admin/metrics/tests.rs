@@ -125,7 +125,7 @@ fn view(name: &str, fresh: u64, paused: bool) -> EndpointView {
         url: String::new(),
         types: Vec::new(),
         status: String::new(),
-        state: EndpointState { paused: paused.then_some(held), disabled: None },
+        state: EndpointState { paused: paused.then_some(held), disabled: None, open: None },
         origin: String::new(),
         in_flight: 0,
         counts: LaneCounts { fresh, timed: 1, dead: 0 },

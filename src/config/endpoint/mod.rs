@@ -30,6 +30,7 @@ use crate::config::value::Cidr;
 use crate::model::Endpoint;
 use crate::model::EndpointNo;
 use crate::model::EndpointState;
+use crate::model::Flow;
 use crate::model::RetryPolicy;
 use crate::model::TypeGlob;
 use crate::model::view::Fault;
@@ -85,6 +86,8 @@ pub struct EndpointConfig {
     pub attempt_timeout: Duration,
     /// When a failed delivery is tried again: `[retry]` with its own keys laid over.
     pub retry: Arc<RetryPolicy>,
+    /// How much it is asked to bear, and in what order.
+    pub flow: Arc<Flow>,
     pub(crate) definition: Definition,
 }
 
@@ -130,6 +133,7 @@ impl EndpointConfig {
             types: self.types.clone(),
             max_in_flight: self.max_in_flight,
             retry: Arc::clone(&self.retry),
+            flow: Arc::clone(&self.flow),
             state,
         }
     }
@@ -186,6 +190,7 @@ impl EndpointConfig {
             checks::retry(reader, &retry);
             retry
         });
+        let flow = Flow::default();
         Some(EndpointConfig {
             name: name?.into(),
             url: url?,
@@ -202,6 +207,7 @@ impl EndpointConfig {
             response_timeout: timeouts.response.get(),
             attempt_timeout: timeouts.attempt.get(),
             retry: Arc::new(retry.policy()),
+            flow: Arc::new(flow),
             definition: Definition(fields::definition(reader)),
         })
     }

@@ -47,7 +47,11 @@ impl Lens {
         let Some(state) = self.sight.state(no) else {
             return Some("the endpoint was removed".to_owned());
         };
-        let held = state.disabled.as_ref().or(state.paused.as_ref())?;
+        let Some(held) = state.disabled.as_ref().or(state.paused.as_ref()) else {
+            let open = state.open?;
+            let (failures, outcome) = (open.failures, open.outcome);
+            return Some(format!("breaker open: {failures} failures, the last {outcome}"));
+        };
         let word = state.word();
         let (actor, reason) = (&held.actor, &held.reason);
         let why = if reason.is_empty() { "" } else { ": " };

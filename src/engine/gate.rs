@@ -1,0 +1,144 @@
+//! What a lane may dial, and when: its window, its rate, the pause that its endpoint asked for, and
+//! its breaker.
+
+use crate::engine::lane::Lane;
+use crate::model::Due;
+use crate::model::EventId;
+use crate::model::Opened;
+use crate::model::Time;
+use crate::policy::rate::Meter;
+use crate::policy::signs::Sign;
+use crate::policy::window::Window;
+
+/// A lane with a rate keeps as many deliveries started as it dials in one part in so many of the
+/// rate's span: enough to dial on while starts are written, and no more, since places in flight
+/// are for all lanes.
+const PACED_PARTS: u32 = 20;
+/// A lane with a rate keeps so many started at least.
+const PACED_MIN: u32 = 2;
+
+/// The state of a lane's flow control. It is not on disk: after a start an endpoint is met anew,
+/// carefully.
+#[derive(Debug, Default)]
+pub(crate) struct Gate {
+    window: Window,
+    meter: Meter,
+    /// Not before this, the endpoint has asked.
+    asked: Time,
+    /// Failures of the endpoint in a row.
+    pub(crate) failures: u16,
+}
+
+impl Gate {
+    /// After the endpoint was not called for a while: one attempt, then more and more.
+    pub(crate) fn restart(&mut self, now: Time) {
+        self.window.restart(now);
+        self.asked = Time::ZERO;
+        self.failures = 0;
+    }
+
+    /// The endpoint asks not to be called before this.
+    pub(crate) fn pause_until(&mut self, at: Time) {
+        self.asked = self.asked.max(at);
+    }
+
+    /// Learns from an attempt. `full` says whether the window was used in full.
+    pub(crate) fn learn(&mut self, sign: Sign, began: Time, now: Time, full: bool, max: usize) {
+        if sign.is_failure() {
+            self.failures = self.failures.saturating_add(1);
+        } else if sign != Sign::None {
+            self.failures = 0;
+        }
+        if sign.is_strain() {
+            self.window.strained(began, now);
+        } else if sign == Sign::Well {
+            self.window.answered(began, now, full, max);
+        }
+    }
+}
+
+impl Lane {
+    /// Its breaker, where that is open.
+    pub(crate) fn open(&self) -> Option<&Opened> {
+        self.endpoint.flow.breaker.as_ref()?;
+        self.endpoint.state.open.as_ref()
+    }
+
+    /// The time from which it may dial the next one.
+    pub(crate) fn dials_from(&self) -> Time {
+        let open = self.open().map_or(Time::ZERO, |open| open.until);
+        let rate = self.endpoint.flow.rate.as_ref();
+        let even = rate.map_or(Time::ZERO, |rate| self.gate.meter.next(rate));
+        open.max(even).max(self.gate.asked)
+    }
+
+    /// Whether only a time, and nobody's word, keeps its deliveries back. Only then a delivery
+    /// that waits is late.
+    pub(crate) fn is_callable(&self, now: Time) -> bool {
+        let open = self.open().map_or(Time::ZERO, |open| open.until);
+        self.endpoint.state.is_active() && open.max(self.gate.asked) <= now
+    }
+
+    /// Attempts at once that the endpoint has borne, within its own limit. An open breaker lets
+    /// one through.
+    pub(crate) fn own_window(&self) -> usize {
+        if self.open().is_some() {
+            return 1;
+        }
+        self.gate.window.size(self.window_max())
+    }
+
+    pub(crate) fn window_max(&self) -> usize {
+        usize::try_from(self.endpoint.max_in_flight).unwrap_or(usize::MAX)
+    }
+
+    /// Deliveries that may be started: as many ready as dialling, so that the window stays full
+    /// while starts are written.
+    pub(crate) fn places(&self, window: usize) -> usize {
+        if self.open().is_some() {
+            // what is tried is alone, until all of it is over
+            return usize::from(self.flights == self.started);
+        }
+        let Some(rate) = &self.endpoint.flow.rate else { return 2 * window };
+        let paced = (rate.count / PACED_PARTS).max(PACED_MIN).max(rate.burst);
+        usize::try_from(paced).unwrap_or(usize::MAX).min(2 * window)
+    }
+
+    /// A delivery is dialled now.
+    pub(crate) fn dialled(&mut self, now: Time) {
+        if let Some(rate) = &self.endpoint.flow.rate {
+            self.gate.meter.take(rate, now);
+        }
+        self.dialling += 1;
+    }
+
+    /// Whether a delivery of this event is too old to be tried.
+    pub(crate) fn has_expired(&self, event: EventId, now: Time) -> bool {
+        self.expires(event).is_some_and(|at| at < now)
+    }
+
+    fn expires(&self, event: EventId) -> Option<Time> {
+        self.endpoint.retry.max_age.map(|age| event.time() + age)
+    }
+
+    /// Takes the first of a queue if it is too old to be tried: that needs no leave of anybody.
+    pub(crate) fn expired_head(&self, now: Time) -> Option<Due> {
+        let heads = [self.fresh.first(), self.timed.first()];
+        heads.into_iter().flatten().find(|due| self.has_expired(due.event, now))
+    }
+
+    /// When to look at it again if nothing happens before: something becomes due, may be dialled,
+    /// or expires.
+    pub(crate) fn next_look(&self, now: Time) -> Option<Time> {
+        let heads = [self.fresh.first(), self.timed.first()];
+        let expiry = heads.iter().flatten().filter_map(|due| self.expires(due.event)).min();
+        // only what is past its age is expired
+        let expiry = expiry.map(|at| at + std::time::Duration::from_micros(1));
+        let from = self.dials_from();
+        let due = heads.iter().flatten().map(|due| due.at).min();
+        let ready = (!self.ready.is_empty()).then_some(Time::ZERO);
+        let dial = ready.or(due).map(|at| at.max(from));
+        let dial = dial.filter(|_| self.endpoint.state.is_active());
+        [expiry, dial].into_iter().flatten().filter(|at| *at > now).min()
+    }
+}
