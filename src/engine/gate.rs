@@ -33,7 +33,6 @@ impl Gate {
     /// After the endpoint was not called for a while: one attempt, then more and more.
     pub(crate) fn restart(&mut self, now: Time) {
         self.window.restart(now);
-        self.asked = Time::ZERO;
         self.failures = 0;
     }
 
@@ -102,6 +101,13 @@ impl Lane {
         let Some(rate) = &self.endpoint.flow.rate else { return 2 * window };
         let paced = (rate.count / PACED_PARTS).max(PACED_MIN).max(rate.burst);
         usize::try_from(paced).unwrap_or(usize::MAX).min(2 * window)
+    }
+
+    /// The process has just begun; what its predecessor dialled last is not known.
+    pub(crate) fn begin(&mut self, now: Time) {
+        if let Some(rate) = &self.endpoint.flow.rate {
+            self.gate.meter.begin(rate, now);
+        }
     }
 
     /// A delivery is dialled now.

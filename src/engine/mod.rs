@@ -92,6 +92,8 @@ pub struct Engine {
     promised: u64,
     disk_low: bool,
     draining: Draining,
+    /// Whether it has been woken for the first time.
+    begun: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,6 +132,7 @@ impl Engine {
             promised: 0,
             disk_low: false,
             draining: Draining::No,
+            begun: false,
         };
         let defined: BTreeSet<_> = endpoints.iter().map(|endpoint| endpoint.no).collect();
         let known = recovered.entries.iter().filter(|entry| entry.removed.is_none());
@@ -165,6 +168,9 @@ impl Engine {
 
     /// Does what has become due.
     pub fn wake(&mut self, now: Time, out: &mut Vec<Effect>) {
+        if !std::mem::replace(&mut self.begun, true) {
+            self.lanes.values_mut().for_each(|lane| lane.begin(now));
+        }
         while let Some((at, lane)) = self.timers.first().copied()
             && at <= now
         {

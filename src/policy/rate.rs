@@ -22,6 +22,11 @@ impl Meter {
         self.even.minus(interval(rate) * rate.burst.saturating_sub(1))
     }
 
+    /// One after another may have come until now: the next one comes an interval later.
+    pub fn begin(&mut self, rate: &Rate, now: Time) {
+        self.even = now + interval(rate) * rate.burst;
+    }
+
     /// One comes now.
     pub fn take(&mut self, rate: &Rate, now: Time) {
         self.even = self.even.max(now) + interval(rate);

@@ -2,9 +2,12 @@
 //! misses one would miss its like in the engine or the store.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use fastrand::Rng;
+use postrider::model::Attempt;
 use postrider::model::Due;
+use postrider::model::Endpoint;
 use postrider::model::Next;
 use postrider::model::Progress;
 use postrider::model::Receipt;
@@ -35,6 +38,14 @@ pub enum Bug {
     GrantsStaleStarts,
     /// An exhausted delivery is called delivered.
     CallsDeadDelivered,
+    /// The rate of an endpoint is not kept.
+    IgnoresRates,
+    /// An endpoint that fails is dialled on and on.
+    IgnoresBreakers,
+    /// The pause that an endpoint asks for puts off one delivery, not the others.
+    IgnoresPauses,
+    /// What is tried while the breaker is open is a step of the plan.
+    PlansProbes,
 }
 
 impl Bug {
@@ -48,7 +59,29 @@ impl Bug {
         Bug::LosesWhatIsSentAgain,
         Bug::GrantsStaleStarts,
         Bug::CallsDeadDelivered,
+        Bug::IgnoresRates,
+        Bug::IgnoresBreakers,
+        Bug::IgnoresPauses,
+        Bug::PlansProbes,
     ];
+
+    /// The endpoints as the engine is told of them.
+    pub fn in_endpoints(self, endpoints: &mut [Endpoint]) {
+        for endpoint in endpoints {
+            let flow = Arc::make_mut(&mut endpoint.flow);
+            match self {
+                Bug::IgnoresRates => flow.rate = None,
+                Bug::IgnoresBreakers => flow.breaker = None,
+                _ => {}
+            }
+        }
+    }
+
+    pub fn in_attempt(self, attempt: &mut Attempt) {
+        if self == Bug::IgnoresPauses {
+            attempt.retry_after = None;
+        }
+    }
 
     pub fn in_commit(self, records: &mut [Record], rng: &mut Rng) {
         for record in records {
@@ -60,6 +93,12 @@ impl Bug {
                         && rng.bool() =>
                 {
                     step.next = Next::Delivered;
+                }
+                Record::Step { step, .. } if self == Bug::PlansProbes => {
+                    if let Next::Wait { why, .. } = &mut step.next {
+                        let probe = *why == WaitReason::Breaker;
+                        *why = if probe { WaitReason::Schedule } else { *why };
+                    }
                 }
                 Record::Step { step, .. } if self == Bug::RetriesAtOnce => {
                     if let Next::Wait { due, why: WaitReason::Schedule } = &mut step.next {

@@ -47,6 +47,7 @@ impl World {
         let active = entry.is_none_or(|entry| entry.state.is_active() && entry.removed.is_none());
         assert!(active, "seed {seed}: dialled an endpoint that is held back");
         self.dial_counted(delivery);
+        self.check_flow(delivery);
         self.poison_or_answer(delivery, dial.attempt);
     }
 
@@ -82,12 +83,14 @@ impl World {
         self.schedule(takes, Happening::Finished { process, delivery, attempt, began });
     }
 
-    pub fn finished(&mut self, delivery: DeliveryId, attempt: Box<Attempt>, began: Time) {
+    pub fn finished(&mut self, delivery: DeliveryId, mut attempt: Box<Attempt>, began: Time) {
         // an aborted attempt was told already
         if self.underway.deliveries.get(&delivery) != Some(&began) {
             return;
         }
         self.landed(delivery);
+        self.watch_attempt(delivery.endpoint, &attempt);
+        self.bug.in_attempt(&mut attempt);
         self.tell(Input::Finished { delivery, attempt, began });
     }
 
@@ -112,7 +115,10 @@ impl World {
     pub fn mark_receipt(&mut self, record: &Record, receipt: &Receipt) {
         match (record, receipt) {
             (Record::Start { .. }, Receipt::Stale) => self.marks.hit("start found stale"),
-            (Record::Step { step, .. }, Receipt::Applied) => self.mark_step(step),
+            (Record::Step { delivery, step }, Receipt::Applied) => {
+                self.check_probe(*delivery, step);
+                self.mark_step(step);
+            }
             (Record::Command { next, .. }, Receipt::Moved { from, .. }) => match next {
                 Next::Cancelled if from.is_some() => self.marks.hit("cancelled while waiting"),
                 Next::Wait { .. } => self.marks.hit("sent again on request"),
@@ -134,6 +140,9 @@ impl World {
             (StepKind::Attempt(_), Next::Wait { why: WaitReason::RetryAfter, .. }) => {
                 self.marks.hit("retry after honoured");
             }
+            (_, Next::Wait { why: WaitReason::Breaker, .. }) => {
+                self.marks.hit("tried in vain while open");
+            }
             (StepKind::Rule, Next::Wait { why: WaitReason::Held, .. }) => {
                 self.marks.hit("paused with deliveries ready");
             }
@@ -143,7 +152,13 @@ impl World {
 
     pub fn published(&mut self, notice: &Notice) {
         match notice {
-            Notice::EndpointDisabled { .. } => self.marks.hit("endpoint disabled"),
+            Notice::EndpointDisabled { reason, .. } if reason.contains("answered") => {
+                self.marks.hit("endpoint disabled");
+            }
+            Notice::EndpointDisabled { .. } => self.marks.hit("endpoint given up"),
+            Notice::BreakerOpened { .. } => self.marks.hit("breaker opened"),
+            Notice::EndpointRecovered { .. } => self.marks.hit("endpoint recovered"),
+            Notice::Died { .. } => self.marks.hit("expired while waiting"),
             Notice::Disagreement { delivery, doing: "step" } => {
                 panic!("seed {}: {delivery} was settled, but not in flight", self.seed);
             }

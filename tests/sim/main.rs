@@ -15,6 +15,7 @@
 mod bugs;
 mod clients;
 mod deliveries;
+mod flow;
 mod marks;
 mod operators;
 mod outbox;
@@ -87,7 +88,7 @@ fn endpoint(no: u32, rng: &mut Rng) -> Endpoint {
         types: vec![types[rng.usize(..types.len())].parse().unwrap()],
         max_in_flight: rng.u32(1..9),
         retry: Arc::new(policy(rng)),
-        flow: Arc::default(),
+        flow: flow::rules(rng),
         state: EndpointState::default(),
     };
     // "**" would take what nobody wants
@@ -124,7 +125,9 @@ fn world(seed: u64, bug: Bug) -> World {
         };
         disk.entries.insert(endpoint.no, entry);
     }
-    let engine = Engine::new(limits.clone(), seed, endpoints.clone(), &disk.recovered());
+    let mut told = endpoints.clone();
+    bug.in_endpoints(&mut told);
+    let engine = Engine::new(limits.clone(), seed, told, &disk.recovered());
     let moods = endpoints.iter().map(|_| Mood::any(&mut rng)).collect();
     let mut world = World {
         now: START,
@@ -153,6 +156,7 @@ fn world(seed: u64, bug: Bug) -> World {
         healed: false,
         drained: false,
         removed: BTreeSet::new(),
+        watch: flow::Watch::default(),
         history: 0xcbf2_9ce4_8422_2325,
     };
     for _ in 0..world.rng.u32(1..5) {
@@ -232,6 +236,9 @@ fn check(world: &World) {
             );
             let delivered = state == DeliveryState::Delivered;
             assert!(!delivered || seen.successes > 0, "seed {seed}: {delivery} never arrived");
+            if let Some(steps) = world.disk.steps.get(&delivery) {
+                world.check_plan(delivery, steps);
+            }
             let once = !world.torn.contains(&delivery) && !world.sent_again.contains(&delivery);
             assert!(seen.successes <= 1 || !once, "seed {seed}: {delivery} twice without a reason");
         }

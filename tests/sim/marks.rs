@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 /// Each rare path, by name.
 pub const ALL: &[&str] = &[
     "batch refused as a whole",
+    "breaker opened",
     "cancelled in flight",
     "cancelled while waiting",
     "crash with commits half written",
@@ -16,17 +17,23 @@ pub const ALL: &[&str] = &[
     "delayed event",
     "duplicate key",
     "endpoint disabled",
+    "endpoint given up",
+    "endpoint recovered",
     "endpoint removed",
+    "expired while waiting",
     "key reused for another request",
+    "lane paused by its endpoint",
     "limit of flights reached",
     "paused with deliveries ready",
     "queue full",
     "queue read from disk",
+    "rate used in full",
     "reply lost and asked again",
     "retry after honoured",
     "sent again on request",
     "start found stale",
     "start refused while draining",
+    "tried in vain while open",
     "unmatched event kept",
 ];
 

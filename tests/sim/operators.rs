@@ -57,6 +57,7 @@ impl World {
         for endpoint in &mut endpoints {
             endpoint.state = self.applied.entries[&endpoint.no].state.clone();
         }
+        self.bug.in_endpoints(&mut endpoints);
         endpoints
     }
 
@@ -91,6 +92,9 @@ impl World {
     }
 
     pub fn command(&mut self, command: Command) {
+        if let Command::Enable(no) = &command {
+            self.watch.enabled(*no);
+        }
         let caller = self.new_caller();
         self.tell(Input::Command { caller, actor: "uid:0".to_owned(), command });
     }
@@ -108,6 +112,7 @@ impl World {
         assert!(self.disk.flight.is_empty(), "seed {seed}: drained, but in flight on disk");
         self.drained = false;
         self.clients.process_died();
+        self.watch.process_died();
         self.applied = self.disk.clone();
         self.waiting.clear();
         self.writing = false;

@@ -26,6 +26,7 @@ use postrider::model::Time;
 
 use crate::bugs::Bug;
 use crate::clients::Clients;
+use crate::flow::Watch;
 use crate::marks::Marks;
 use crate::outbox::Outbox;
 use crate::receivers::Mood;
@@ -104,6 +105,7 @@ pub struct World {
     pub healed: bool,
     pub drained: bool,
     pub removed: BTreeSet<EndpointNo>,
+    pub watch: Watch,
     /// A digest of everything that happened.
     pub history: u64,
 }
@@ -263,6 +265,7 @@ impl World {
         self.writing = false;
         self.underway = Underway::default();
         self.clients.process_died();
+        self.watch.process_died();
         self.process += 1;
         self.start_process();
     }
@@ -277,6 +280,7 @@ impl World {
                 endpoint.state = entry.state.clone();
             }
         }
+        self.bug.in_endpoints(&mut endpoints);
         self.alarm = None;
         self.told = self.disk.entries.clone();
         let seed = self.rng.u64(..);

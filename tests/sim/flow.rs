@@ -1,0 +1,172 @@
+//! What must hold of each attempt as to flow control: rates, pauses and breakers.
+
+use std::collections::BTreeMap;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fastrand::Rng;
+use postrider::model::Attempt;
+use postrider::model::BreakerPolicy;
+use postrider::model::DeadReason;
+use postrider::model::DeliveryId;
+use postrider::model::Endpoint;
+use postrider::model::EndpointNo;
+use postrider::model::Flow;
+use postrider::model::Next;
+use postrider::model::Outcome;
+use postrider::model::Rate;
+use postrider::model::Schedule;
+use postrider::model::Step;
+use postrider::model::StepKind;
+use postrider::model::Time;
+use postrider::model::WaitReason;
+use postrider::policy::signs;
+use postrider::policy::signs::Sign;
+
+use crate::world::World;
+
+/// A commit of the simulated writer takes less.
+const COMMIT_MAX: Duration = Duration::from_millis(100);
+
+/// What is remembered to judge attempts by.
+#[derive(Default)]
+pub struct Watch {
+    /// When attempts began, as far as a rate's span goes back.
+    dials: BTreeMap<EndpointNo, VecDeque<Time>>,
+    /// Until when an endpoint has asked this process for silence.
+    asked: BTreeMap<EndpointNo, Time>,
+    /// Failures in a row that this process has been told of, and when they
+    /// were enough to open the breaker.
+    failures: BTreeMap<EndpointNo, (u16, Time)>,
+}
+
+impl Watch {
+    /// What an endpoint asked for is not on disk.
+    pub fn process_died(&mut self) {
+        self.asked.clear();
+        self.failures.clear();
+    }
+
+    /// A person wants an endpoint called, whatever it has answered.
+    pub fn enabled(&mut self, no: EndpointNo) {
+        self.failures.remove(&no);
+    }
+}
+
+pub fn rules(rng: &mut Rng) -> Arc<Flow> {
+    let rate = Rate {
+        count: rng.u32(4..40),
+        per: Duration::from_secs(rng.u64(1..8)),
+        burst: rng.u32(1..4),
+    };
+    let breaker = BreakerPolicy {
+        failures: rng.u16(2..12),
+        open_for: Duration::from_secs(rng.u64(1..30)),
+        open_max: Duration::from_secs(120),
+        disable_after: rng.bool().then_some(Duration::from_secs(200)),
+    };
+    Arc::new(Flow {
+        rate: (rng.u32(0..4) == 0).then_some(rate),
+        breaker: (rng.u32(0..3) > 0).then_some(breaker),
+        order: None,
+    })
+}
+
+impl World {
+    /// An attempt begins: its rate, the pause that was asked for, and the breaker allow it.
+    pub fn check_flow(&mut self, delivery: DeliveryId) {
+        let (seed, now, no) = (self.seed, self.now, delivery.endpoint);
+        let endpoint = self.endpoints.iter().find(|e| e.no == no).unwrap();
+        if let Some(rate) = &endpoint.flow.rate {
+            let dials = self.watch.dials.entry(no).or_default();
+            dials.push_back(now);
+            while dials.front().is_some_and(|at| now.since(*at) >= rate.per) {
+                dials.pop_front();
+            }
+            let most = (rate.count + rate.burst - 1) as usize;
+            assert!(dials.len() <= most, "seed {seed}: {} in {:?}", dials.len(), rate.per);
+            if dials.len() == most {
+                self.marks.hit("rate used in full");
+            }
+        }
+        let asked = self.watch.asked.get(&no).copied().unwrap_or(Time::ZERO);
+        assert!(asked <= now, "seed {seed}: dialled though the endpoint asked for a pause");
+        if let (Some(policy), Some((failures, since))) =
+            (&endpoint.flow.breaker, self.watch.failures.get(&no))
+        {
+            let open = *since + COMMIT_MAX..*since + policy.open_for;
+            let calm = *failures < policy.failures || !open.contains(&now);
+            assert!(calm, "seed {seed}: dialled after {failures} failures in a row");
+        }
+        let open = self.told.get(&no).and_then(|entry| entry.state.open);
+        if let Some(open) = open.filter(|_| endpoint.flow.breaker.is_some()) {
+            assert!(open.until <= now, "seed {seed}: dialled while the breaker was open");
+            let under_way = self.underway.by_endpoint.get(&no).copied().unwrap_or(0);
+            assert!(under_way <= 1, "seed {seed}: more than one tried while the breaker is open");
+        }
+    }
+
+    /// An attempt has ended.
+    pub fn watch_attempt(&mut self, no: EndpointNo, attempt: &Attempt) {
+        let sign = signs::sign(attempt);
+        let (before, since) = self.watch.failures.get(&no).copied().unwrap_or_default();
+        let failures = match sign {
+            Sign::None => before,
+            _ if sign.is_failure() => before.saturating_add(1),
+            _ => 0,
+        };
+        let endpoint = self.endpoints.iter().find(|e| e.no == no).unwrap();
+        let enough = endpoint.flow.breaker.is_some_and(|policy| failures == policy.failures);
+        let since = if enough { self.now } else { since };
+        self.watch.failures.insert(no, (failures, since));
+        let strained = matches!(attempt.outcome, Outcome::Http429 | Outcome::Http5xx);
+        if let Some(asked) = attempt.retry_after.filter(|_| strained) {
+            let until = asked.min(self.now + endpoint.retry.retry_after_max);
+            let known = self.watch.asked.entry(no).or_default();
+            *known = until.max(*known);
+            self.marks.hit("lane paused by its endpoint");
+        }
+    }
+
+    /// What is tried while the breaker is open is no step of the plan.
+    pub fn check_probe(&self, delivery: DeliveryId, step: &Step) {
+        let StepKind::Attempt(attempt) = &step.kind else { return };
+        let entry = self.applied.entries.get(&delivery.endpoint);
+        let Some(open) = entry.and_then(|entry| entry.state.open) else { return };
+        let endpoint = self.endpoints.iter().find(|e| e.no == delivery.endpoint).unwrap();
+        if let Next::Wait { why, .. } = step.next
+            && signs::sign(attempt).is_failure()
+            && endpoint.flow.breaker.is_some()
+            && step.at >= open.until
+        {
+            assert_eq!(why, WaitReason::Breaker, "seed {}: {delivery}", self.seed);
+        }
+    }
+
+    /// A delivery that was given up had all the attempts of its plan, besides those that were made
+    /// while the breaker was open.
+    pub fn check_plan(&self, delivery: DeliveryId, steps: &[Step]) {
+        let last = steps.last().unwrap();
+        if last.next != (Next::Dead { reason: DeadReason::Exhausted }) {
+            return;
+        }
+        let begins = steps.iter().rposition(|step| matches!(step.kind, StepKind::Command { .. }));
+        let plan = &steps[begins.map_or(0, |at| at + 1)..];
+        let counts = |step: &&Step| {
+            matches!(step.kind, StepKind::Attempt(_))
+                && !matches!(step.next, Next::Wait { why: WaitReason::Breaker, .. })
+        };
+        let made = plan.iter().filter(counts).count();
+        let endpoint = self.endpoints.iter().find(|e| e.no == delivery.endpoint).unwrap();
+        let planned = attempts(endpoint);
+        assert!(made >= planned, "seed {}: {delivery}: {made} of {planned}", self.seed);
+    }
+}
+
+fn attempts(endpoint: &Endpoint) -> usize {
+    match &endpoint.retry.schedule {
+        Schedule::Steps(steps) => steps.len() + 1,
+        Schedule::Exponential { attempts, .. } => usize::from(*attempts),
+    }
+}
