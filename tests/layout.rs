@@ -137,6 +137,7 @@ fn admit(n: u64, body_bytes: usize, started: &[EndpointNo]) -> Commit {
         body: Bytes::from(body),
         attributes: Box::default(),
         targets: vec![ENDPOINT],
+        orders: Vec::new(),
     };
     let mut hash = [0; 16];
     hash.copy_from_slice(
@@ -155,7 +156,10 @@ fn delivered(n: u64) -> Commit {
     attempt.remote = Some("127.0.0.1:8080".to_owned());
     let at = id(n).time();
     let step = Step { at, kind: StepKind::Attempt(attempt), next: Next::Delivered };
-    Commit { ticket: n, records: vec![Record::Step { delivery, step: Box::new(step) }] }
+    Commit {
+        ticket: n,
+        records: vec![Record::Step { delivery, step: Box::new(step), parks: false }],
+    }
 }
 
 fn home() -> tempfile::TempDir {

@@ -9,6 +9,7 @@ use crate::engine::Engine;
 use crate::engine::Pending;
 use crate::engine::flight::Flight;
 use crate::engine::flight::Phase;
+use crate::engine::lane::Lane;
 use crate::engine::words::Admitted;
 use crate::engine::words::Caller;
 use crate::engine::words::Effect;
@@ -17,17 +18,21 @@ use crate::engine::words::Refusal;
 use crate::engine::words::Reply;
 use crate::engine::words::SubmitMode;
 use crate::model::Admit;
+use crate::model::DeadReason;
 use crate::model::DeliveryId;
 use crate::model::Due;
 use crate::model::EndpointNo;
 use crate::model::Event;
 use crate::model::IdempotencyKey;
 use crate::model::KeyRef;
+use crate::model::Order;
 use crate::model::Progress;
 use crate::model::Receipt;
 use crate::model::Record;
 use crate::model::Submission;
 use crate::model::Time;
+use crate::policy::order;
+use crate::policy::order::Payload;
 use crate::policy::routing;
 
 /// Submissions whose commit is under way.
@@ -159,6 +164,7 @@ impl Engine {
         let id = self.mint.next(now, &mut self.rng);
         let deliver_at = deliver_at(now, &submission);
         let delayed = deliver_at.is_some_and(|at| at > now);
+        let orders = self.orders(&submission, &targets);
         let mut attributes = submission.attributes;
         attributes.deliver_at = deliver_at;
         let event = Arc::new(Event {
@@ -170,10 +176,13 @@ impl Engine {
             body: submission.body,
             attributes,
             targets,
+            orders,
         });
         let mut started = Vec::new();
         for no in event.targets.iter().copied().filter(|_| !delayed) {
-            if self.has_room(now, no) {
+            // only the store knows whether another one of its key is under way
+            let ordered = event.orders.iter().any(|order| order.endpoint == no);
+            if !ordered && self.has_room(now, no) {
                 let flight = Flight {
                     phase: Phase::Starting,
                     progress: Progress::default(),
@@ -227,8 +236,17 @@ impl Engine {
                         Err(Refusal::KeyReused(first))
                     });
                 }
-                _ => {
-                    self.let_go(now, &event, &started);
+                receipt => {
+                    let (behind, stale) = match receipt {
+                        Some(Receipt::Seated { behind, stale }) => (behind, stale),
+                        _ => (Vec::new(), Vec::new()),
+                    };
+                    self.let_go(now, &event, &started, &[&behind[..], &stale].concat());
+                    behind.iter().for_each(|no| self.count_behind(*no, 1));
+                    out.extend(stale.iter().map(|no| {
+                        let delivery = DeliveryId::new(event.id, *no);
+                        Effect::Publish(Notice::Died { delivery, reason: DeadReason::Stale })
+                    }));
                     answers.push(Ok(Admitted {
                         event: event.id,
                         accepted_at: event.accepted_at,
@@ -243,17 +261,38 @@ impl Engine {
         out.push(Effect::Reply { caller: admission.caller, reply });
     }
 
-    /// A safe event: started deliveries are ready, the others wait in their queues.
-    fn let_go(&mut self, now: Time, event: &Arc<Event>, started: &[EndpointNo]) {
+    /// How an event is ordered at those of its targets that want an order.
+    fn orders(&self, submission: &Submission, targets: &[EndpointNo]) -> Vec<Order> {
+        let mut payload = Payload::new(&submission.body);
+        let lanes = targets.iter().filter_map(|no| self.lanes.get(no));
+        let order = |lane: &Lane| {
+            let policy = lane.endpoint.flow.order.as_ref()?;
+            order::order(policy, lane.endpoint.no, &submission.attributes, &mut payload)
+        };
+        lanes.filter_map(order).collect()
+    }
+
+    /// A safe event: started deliveries are ready, the others wait in their queues, but for those
+    /// that the store has put elsewhere.
+    fn let_go(
+        &mut self,
+        now: Time,
+        event: &Arc<Event>,
+        started: &[EndpointNo],
+        elsewhere: &[EndpointNo],
+    ) {
         let delayed = event.attributes.deliver_at.filter(|at| *at > event.accepted_at);
-        for no in event.targets.iter().copied() {
+        for no in event.targets.iter().copied().filter(|no| !elsewhere.contains(no)) {
             if started.binary_search(&no).is_ok() {
                 self.make_ready(DeliveryId::new(event.id, no));
             } else {
                 let due = delayed.map_or(Due::fresh(event.id), |at| Due::timed(at, event.id));
                 let soon = due.at <= now;
                 let kept = soon.then(|| Arc::clone(event));
-                self.queue(no, due, Progress::default(), kept);
+                let order = event.orders.iter().find(|order| order.endpoint == no);
+                let order = order.map(|order| order.key);
+                let progress = Progress { order, ..Progress::default() };
+                self.queue(no, due, progress, kept);
             }
         }
     }

@@ -258,10 +258,14 @@ impl Engine {
             }
             Order::Sweep { caller, entry, step } => {
                 let swept = match receipts.into_iter().next() {
-                    Some(Receipt::Swept(dues)) => dues,
-                    _ => Vec::new(),
+                    Some(Receipt::Swept { dues, behind }) => {
+                        self.count_behind(entry.no, -i64::from(behind));
+                        (dues, usize::from(behind))
+                    }
+                    _ => (Vec::new(), 0),
                 };
-                let more = swept.len() >= usize::from(SWEEP_ROWS);
+                let (swept, behind) = swept;
+                let more = swept.len() + behind >= usize::from(SWEEP_ROWS);
                 swept.into_iter().for_each(|due| self.take_away(entry.no, due));
                 if more {
                     self.sweep(caller, entry, step, out);
@@ -280,7 +284,11 @@ impl Engine {
     /// The writer has moved a delivery, or says why not.
     fn moved(&mut self, delivery: DeliveryId, receipt: Receipt) -> Result<(), DeliveryState> {
         match receipt {
-            Receipt::Moved { from, to, progress } => {
+            Receipt::Moved { from, to, progress, promoted, behind } => {
+                self.count_behind(delivery.endpoint, i64::from(behind));
+                if let Some((due, progress)) = promoted {
+                    self.promoted(delivery.endpoint, due, progress);
+                }
                 if let Some(from) = from {
                     self.take_away(delivery.endpoint, from);
                 }

@@ -173,6 +173,8 @@ pub(crate) struct Lane {
     /// Fresh and timed deliveries on disk. Below zero for a moment, where a row is taken off the
     /// count that is about to be put back.
     waiting: [i64; 2],
+    /// Deliveries on disk that wait behind another one of their key.
+    pub(crate) behind: i64,
     /// Deliveries of it that are in flight, those whose step is being written included.
     pub(crate) flights: usize,
     /// Its endpoint is being removed.
@@ -205,6 +207,7 @@ impl Lane {
             in_ring: false,
             timer: None,
             waiting: [counts.fresh, counts.timed].map(|n| i64::try_from(n).unwrap_or(i64::MAX)),
+            behind: i64::try_from(counts.behind).unwrap_or(i64::MAX),
             flights: 0,
             removal: None,
             gate: Gate::default(),
@@ -230,7 +233,8 @@ impl Lane {
     /// What stands on disk. Dead ones are not known here.
     pub(crate) fn counts(&self) -> LaneCounts {
         let [fresh, timed] = self.waiting.map(|n| u64::try_from(n).unwrap_or(0));
-        LaneCounts { fresh, timed, dead: 0 }
+        let behind = u64::try_from(self.behind).unwrap_or(0);
+        LaneCounts { fresh, timed, dead: 0, behind }
     }
 
     /// Takes what is due next: the two queues in turn, so that neither a backlog of new events

@@ -19,27 +19,14 @@ impl Mint {
 
     /// The next id: of this time, or just after the last one where that is later.
     ///
-    /// The 12 bits after the version hold the microsecond within the millisecond, so that ids
-    /// keep their order without a counter at any rate that a process can reach; the 62 random
-    /// bits keep ids of two stores apart.
+    /// The 12 bits after the version hold the microsecond within the millisecond, a new one for
+    /// each id: so ids keep their order without a counter, and [`EventId::sequence`] ascends. The
+    /// 62 random bits keep ids of two stores apart.
     pub(crate) fn next(&mut self, now: Time, rng: &mut Rng) -> EventId {
-        let mut at = now;
-        loop {
-            let micros = u16::try_from(at.as_micros() % 1_000).unwrap_or(0);
-            let id = EventId::v7(at, micros << 2, rng.u64(..));
-            if id > self.last {
-                self.last = id;
-                return id;
-            }
-            at = Time::from_micros(self.last_micros().max(at.as_micros()) + 1);
-        }
-    }
-
-    /// The microsecond of the last id, as far as it tells.
-    fn last_micros(&self) -> u64 {
-        let [.., a, b, _, _, _, _, _, _, _, _] = self.last.to_bytes();
-        let finer = (u64::from(a & 0x0F) << 8 | u64::from(b)) >> 2;
-        self.last.time().as_micros() + finer
+        let at = Time::from_micros(now.as_micros().max(self.last.sequence() + 1));
+        let micros = u16::try_from(at.as_micros() % 1_000).unwrap_or(0);
+        self.last = EventId::v7(at, micros << 2, rng.u64(..));
+        self.last
     }
 }
 
@@ -60,7 +47,7 @@ mod tests {
             let now =
                 if step < 5_000 { now } else { now.minus(std::time::Duration::from_secs(3_600)) };
             let id = mint.next(now, &mut rng);
-            assert!(id > last, "step {step}");
+            assert!(id > last && id.sequence() > last.sequence(), "step {step}");
             last = id;
         }
         assert!(last.time() < start + std::time::Duration::from_millis(20), "runs not far ahead");

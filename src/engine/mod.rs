@@ -275,6 +275,7 @@ impl Engine {
             Some(lane) => lane.endpoint = endpoint,
             None => {
                 let waiting = counts.fresh.saturating_add(counts.timed);
+                let waiting = waiting.saturating_add(counts.behind);
                 self.waiting += i64::try_from(waiting).unwrap_or(i64::MAX);
                 self.lanes.insert(no, Lane::new(endpoint, counts));
             }
@@ -295,6 +296,20 @@ impl Engine {
         }
         self.count(no, due.class, 1);
         self.ring_in(no);
+    }
+
+    /// A delivery that waited behind another one of its key stands in its queue now.
+    fn promoted(&mut self, no: EndpointNo, due: Due, progress: Progress) {
+        self.count_behind(no, -1);
+        self.queue(no, due, progress, None);
+    }
+
+    /// More or fewer deliveries wait behind others of their key.
+    fn count_behind(&mut self, no: EndpointNo, by: i64) {
+        self.waiting += by;
+        if let Some(lane) = self.lanes.get_mut(&no) {
+            lane.behind += by;
+        }
     }
 
     /// A queue on disk has grown or shrunk.

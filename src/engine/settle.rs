@@ -15,6 +15,7 @@ use crate::model::DeliveryState;
 use crate::model::Due;
 use crate::model::EndpointNo;
 use crate::model::Next;
+use crate::model::OnFailure;
 use crate::model::Outcome;
 use crate::model::Progress;
 use crate::model::Receipt;
@@ -71,6 +72,7 @@ impl Engine {
             (Next::Wait { .. }, Some(due)) => Next::Wait { due, why: WaitReason::Breaker },
             (planned, _) => planned,
         };
+        let next = self.in_order(delivery, before, next);
         let step = Step { at: began, kind: StepKind::Attempt(*attempt), next };
         let change = health.change;
         self.settle(vec![Settlement { delivery, step, before, cancel, change }], out);
@@ -95,6 +97,23 @@ impl Engine {
         }
         let policy = &lane.endpoint.retry;
         backoff::after_attempt(policy, before, delivery.event, attempt, now, &mut self.rng)
+    }
+
+    /// What others of its key have to say to a delivery that is to be tried again.
+    fn in_order(&self, delivery: DeliveryId, before: Progress, next: Next) -> Next {
+        let (Next::Wait { due, why }, Some(_)) = (next, before.order) else { return next };
+        let lane = self.lanes.get(&delivery.endpoint);
+        let Some(policy) = lane.and_then(|lane| lane.endpoint.flow.order.as_ref()) else {
+            return next;
+        };
+        if policy.deadline.is_some_and(|deadline| due > delivery.event.time() + deadline) {
+            return Next::Dead { reason: DeadReason::Deadline };
+        }
+        // an endpoint that does not answer has not refused this one
+        if policy.on_failure == OnFailure::Skip && why != WaitReason::Breaker {
+            return Next::Dead { reason: DeadReason::Skipped };
+        }
+        next
     }
 
     /// Ready deliveries of a lane that is held back go back to its queue.
@@ -157,6 +176,7 @@ impl Engine {
         let steps = settlements.iter().map(|settlement| Record::Step {
             delivery: settlement.delivery,
             step: Box::new(settlement.step.clone()),
+            parks: self.parks(settlement.delivery.endpoint, settlement.step.next),
         });
         let states = settlements.iter().filter_map(|settlement| {
             settlement.change.as_ref()?;
@@ -165,6 +185,18 @@ impl Engine {
         });
         let records = steps.chain(states).collect();
         self.commit(records, Pending::Settlements(settlements), out);
+    }
+
+    /// Whether a delivery that dies keeps others of its key waiting. One that is too old does not:
+    /// nobody wants it any more.
+    fn parks(&self, no: EndpointNo, next: Next) -> bool {
+        let Next::Dead { reason } = next else { return false };
+        if reason == DeadReason::Expired {
+            return false;
+        }
+        let lane = self.lanes.get(&no).filter(|lane| lane.removal.is_none());
+        let order = lane.and_then(|lane| lane.endpoint.flow.order.as_ref());
+        order.is_some_and(|order| order.on_failure == OnFailure::Park)
     }
 
     /// Steps are safe: what follows from them happens now.
@@ -177,8 +209,15 @@ impl Engine {
     ) {
         for (settlement, receipt) in settlements.into_iter().zip(receipts) {
             let delivery = settlement.delivery;
-            if receipt == Receipt::Applied {
+            let promoted = match &receipt {
+                Receipt::Promoted { due, progress } => Some((*due, *progress)),
+                _ => None,
+            };
+            if promoted.is_some() || receipt == Receipt::Applied {
                 self.follow(now, settlement, out);
+                if let Some((due, progress)) = promoted {
+                    self.promoted(delivery.endpoint, due, progress);
+                }
             } else {
                 let doing = "step";
                 out.push(Effect::Publish(Notice::Disagreement { delivery, doing }));

@@ -73,6 +73,7 @@ pub(super) fn read(text: &[u8], source: &Arc<str>) -> Result<Submission, Vec<Fau
         tenant: envelope.tenant,
         correlation_id: envelope.correlation_id,
         schema_version: envelope.schema_version,
+        hops: 0,
         traceparent: envelope.traceparent.filter(|value| attributes::is_traceparent(value)),
         tags: envelope.tags.into_iter().collect(),
         metadata: envelope.metadata.into_iter().collect(),

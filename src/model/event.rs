@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::model::id::EndpointNo;
 use crate::model::id::EventId;
+use crate::model::record::Order;
 use crate::model::time::Time;
 
 /// The longest event type, in bytes.
@@ -176,6 +177,8 @@ pub struct Attributes {
     pub correlation_id: Option<String>,
     /// The version of the payload's schema.
     pub schema_version: Option<String>,
+    /// Relays that it has passed through, as far as they say so.
+    pub hops: u8,
     /// W3C Trace Context of the submitter.
     pub traceparent: Option<String>,
     /// Short labels to search by.
@@ -205,6 +208,16 @@ pub struct Event {
     pub attributes: Box<Attributes>,
     /// The endpoints that it goes to, in ascending order.
     pub targets: Vec<EndpointNo>,
+    /// Those of them that get it in the order of a key, in ascending order.
+    pub orders: Vec<Order>,
+}
+
+impl Event {
+    /// A number that is higher for each event that is admitted later: the microsecond of its
+    /// admission. Where many are admitted in one, the next ones are given out.
+    pub fn sequence(&self) -> u64 {
+        self.id.sequence()
+    }
 }
 
 /// One event as a submitter hands it in: checked for form, not yet admitted.

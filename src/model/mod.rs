@@ -23,6 +23,7 @@ pub use flow::{BreakerPolicy, Flow, OnFailure, OrderPolicy, Rate};
 pub use id::{DeliveryId, EndpointNo, EventId, IdError};
 pub use problem::Code;
 pub use record::{
-    Admit, Class, DeliveryState, Due, EndpointEntry, KeyRef, LaneCounts, Progress, Receipt, Record,
+    Admit, Class, DeliveryState, Due, EndpointEntry, KeyRef, LaneCounts, Order, OrderKey, Progress,
+    Receipt, Record,
 };
 pub use time::Time;

@@ -64,6 +64,8 @@ pub struct Progress {
     pub plan_from: u16,
     /// How many of its attempts in a row were cut short by the death of the process.
     pub interrupted: u16,
+    /// The key that it is ordered by, if it is.
+    pub order: Option<OrderKey>,
 }
 
 impl Progress {
@@ -92,6 +94,23 @@ impl Progress {
     }
 }
 
+/// What deliveries of one endpoint are ordered by: the first eight bytes of the SHA-256 of the key
+/// that was submitted or stands in the payload. Two keys that are the same here share an order,
+/// which harms nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct OrderKey(pub u64);
+
+/// How a delivery is ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// At this endpoint.
+    pub endpoint: EndpointNo,
+    /// Among those of this key.
+    pub key: OrderKey,
+    /// The version of what it tells, if it has one.
+    pub version: Option<u64>,
+}
+
 /// An idempotency key as the store knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyRef {
@@ -118,7 +137,8 @@ pub struct Admit {
 /// A change that the store makes atomically.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
-    /// A new event. Answer: `Applied` or `Duplicate`.
+    /// A new event. Answer: `Applied`, `Seated` if some of its deliveries are ordered, or
+    /// `Duplicate`.
     Admit(Box<Admit>),
     /// A waiting delivery is about to be dialled: from its queue into flight. Answer: `Applied`,
     /// or `Stale` if it does not stand there.
@@ -129,12 +149,15 @@ pub enum Record {
         from: Due,
     },
     /// A delivery in flight has ended an attempt: out of flight, into what follows. Answer:
-    /// `Applied`, or `Stale` if it is not in flight.
+    /// `Applied`, `Promoted` if another one of its key comes after it, or `Stale` if it is not in
+    /// flight.
     Step {
         /// Which.
         delivery: DeliveryId,
         /// What happened and what follows.
         step: Box<Step>,
+        /// Dead, it keeps its place, so that what comes after it waits for a person.
+        parks: bool,
     },
     /// A person wants a dead, cancelled, delivered or waiting delivery sent again, or a waiting
     /// one cancelled. Answer: `Moved`, or `Refused` if its state does not allow it.
@@ -182,6 +205,20 @@ pub struct EndpointEntry {
 pub enum Receipt {
     /// Done.
     Applied,
+    /// Done; of the deliveries that are ordered, these do not stand in their lanes.
+    Seated {
+        /// They wait behind an earlier one of their key.
+        behind: Vec<EndpointNo>,
+        /// They are dead: a later version was admitted before them.
+        stale: Vec<EndpointNo>,
+    },
+    /// Done; this delivery came after it, and stands in its lane now.
+    Promoted {
+        /// Where.
+        due: Due,
+        /// Its past.
+        progress: Progress,
+    },
     /// The idempotency key belongs to an earlier event; nothing was written.
     Duplicate {
         /// That event.
@@ -203,11 +240,20 @@ pub enum Receipt {
         to: Option<Due>,
         /// Its past.
         progress: Progress,
+        /// What came after it in the order of their key, and stands in its lane now.
+        promoted: Option<(Due, Progress)>,
+        /// By how much the number of deliveries has changed that wait behind another.
+        behind: i8,
     },
     /// The delivery's state does not allow it; nothing was written.
     Refused(DeliveryState),
-    /// These waiting deliveries were ended.
-    Swept(Vec<Due>),
+    /// Waiting deliveries were ended.
+    Swept {
+        /// Those that stood in the lane.
+        dues: Vec<Due>,
+        /// How many waited behind another.
+        behind: u16,
+    },
 }
 
 /// The state of a delivery.
@@ -263,4 +309,6 @@ pub struct LaneCounts {
     pub timed: u64,
     /// Dead ones.
     pub dead: u64,
+    /// Deliveries that wait behind an earlier one of their key.
+    pub behind: u64,
 }

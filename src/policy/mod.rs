@@ -4,6 +4,7 @@
 pub mod backoff;
 pub mod breaker;
 pub mod keys;
+pub mod order;
 pub mod rate;
 pub mod retry_after;
 pub mod routing;

@@ -6,6 +6,7 @@
 
 mod admit;
 mod command;
+mod order;
 
 pub use admit::resume;
 
@@ -29,8 +30,8 @@ use crate::store::layout;
 use crate::store::packed::ReadError;
 
 /// Page operations of moving a delivery from one place to another, at most: two places, each with
-/// a page that may split, and its lane.
-const MOVE_OPERATIONS_MAX: usize = 8;
+/// a page that may split, and its lane; and what comes after it in the order of its key.
+const MOVE_OPERATIONS_MAX: usize = 8 + order::ORDER_OPERATIONS_MAX;
 
 /// Stages a record and answers it. The answer holds once what is staged is safe.
 ///
@@ -40,7 +41,7 @@ pub fn apply(batches: &mut Batches, record: &Record) -> Result<Receipt, CommitEr
     match record {
         Record::Admit(admit) => admit::apply(batches, admit),
         Record::Start { delivery, from } => start(batches, *delivery, *from),
-        Record::Step { delivery, step } => finish(batches, *delivery, step),
+        Record::Step { delivery, step, parks } => finish(batches, *delivery, step, *parks),
         Record::Command { delivery, at, actor, next } => {
             let kind = StepKind::Command { actor: actor.clone() };
             command::apply(batches, *delivery, &Step { at: *at, kind, next: *next })
@@ -66,6 +67,7 @@ fn finish(
     batches: &mut Batches,
     delivery: DeliveryId,
     step: &Step,
+    parks: bool,
 ) -> Result<Receipt, CommitError> {
     let raw = layout::encode(step);
     batches.room(MOVE_OPERATIONS_MAX + large::operations_max(raw.len()))?;
@@ -73,9 +75,15 @@ fn finish(
     let Some(flying) = batches.packed.remove(&layout::FLIGHT, &key)? else {
         return Ok(Receipt::Stale);
     };
-    let before = layout::decode(&key, &flying)?;
+    let before: Progress = layout::decode(&key, &flying)?;
     log(batches, delivery, before, step)?;
-    Ok(Receipt::Applied)
+    let keeps =
+        matches!(step.next, Next::Wait { .. }) || parks && matches!(step.next, Next::Dead { .. });
+    let Some(key) = before.order.filter(|_| !keeps) else { return Ok(Receipt::Applied) };
+    Ok(match order::leave(batches, delivery, key)? {
+        Some((due, progress)) => Receipt::Promoted { due, progress },
+        None => Receipt::Applied,
+    })
 }
 
 fn endpoint(batches: &mut Batches, entry: &EndpointEntry) -> Result<Receipt, CommitError> {
@@ -98,8 +106,7 @@ fn log(
     step: &Step,
 ) -> Result<(Progress, Option<Due>), CommitError> {
     let progress = before.after(step);
-    let key = layout::step_key(delivery, before.steps);
-    large::put(&mut batches.packed, &layout::STEPS, key, layout::encode(step))?;
+    write_step(batches, delivery, before, step)?;
     let to = match step.next {
         Next::Delivered | Next::Cancelled => None,
         Next::Wait { due, .. } => {
@@ -116,6 +123,17 @@ fn log(
         }
     };
     Ok((progress, to))
+}
+
+/// Appends a step to a delivery's log, and nothing else.
+fn write_step(
+    batches: &mut Batches,
+    delivery: DeliveryId,
+    before: Progress,
+    step: &Step,
+) -> Result<(), ReadError> {
+    let key = layout::step_key(delivery, before.steps);
+    large::put(&mut batches.packed, &layout::STEPS, key, layout::encode(step))
 }
 
 fn put_flight(

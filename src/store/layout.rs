@@ -17,6 +17,9 @@
 //! | idempotency | hash of source and key (16 bytes) | event and fingerprint |
 //! | lanes | endpoint | [`LaneCounts`] |
 //! | endpoints | endpoint | [`EndpointEntry`] |
+//! | order | endpoint, key hash (u64), zeros | the event whose delivery may go |
+//! | order | endpoint, key hash (u64), event | [`Behind`]: it waits behind that one |
+//! | versions | endpoint, key hash (u64) | the highest version admitted |
 //! | pieces | a key of another table, piece (u16) | the rest of a value too long for one entry |
 //!
 //! [`EndpointEntry`]: crate::model::EndpointEntry
@@ -80,4 +83,8 @@ pub const LANES: Table = table(10, 1, SCATTERED_BYTES);
 pub const ENDPOINTS: Table = table(11, 1, SCATTERED_BYTES);
 /// What is too long for one entry.
 pub const PIECES: Table = table(12, 1, ORDERED_BYTES);
-// Numbers from 13 on are for tables to come (keyed lanes, quarantine, sources, tokens, replays).
+/// Deliveries that are ordered by a key: which of them may go, and which wait behind it.
+pub const ORDER: Table = table(13, 5, SCATTERED_BYTES);
+/// The highest version of a key that was admitted.
+pub const VERSIONS: Table = table(14, 5, SCATTERED_BYTES);
+// Numbers from 15 on are for tables to come (quarantine, sources, tokens, replays).

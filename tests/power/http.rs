@@ -13,18 +13,24 @@ use anyhow::ensure;
 /// The longest answer that is read, in bytes.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
 
+/// A slow machine may let a connection lapse between two requests: a request is made again so
+/// often, each time over a new one. All of ours may be repeated.
+const TRIES: usize = 5;
+
 /// A connection that is kept between requests.
-pub(crate) struct Connection(BufReader<UnixStream>);
+pub(crate) struct Connection {
+    path: String,
+    stream: BufReader<UnixStream>,
+}
 
 impl Connection {
     pub(crate) fn open(path: &str) -> anyhow::Result<Connection> {
         let stream = UnixStream::connect(path).with_context(|| format!("cannot reach {path}"))?;
-        Ok(Connection(BufReader::new(stream)))
+        Ok(Connection { path: path.to_owned(), stream: BufReader::new(stream) })
     }
 
     pub(crate) fn get(&mut self, path: &str) -> anyhow::Result<(u16, Vec<u8>)> {
-        write!(self.0.get_mut(), "GET {path} HTTP/1.1\r\nhost: postrider\r\n\r\n")?;
-        self.answer()
+        self.exchange(format!("GET {path} HTTP/1.1\r\nhost: postrider\r\n\r\n").as_bytes())
     }
 
     pub(crate) fn post(
@@ -40,7 +46,19 @@ impl Connection {
         )
         .into_bytes();
         request.extend_from_slice(body);
-        self.0.get_mut().write_all(&request)?;
+        self.exchange(&request)
+    }
+
+    fn exchange(&mut self, request: &[u8]) -> anyhow::Result<(u16, Vec<u8>)> {
+        for _ in 1..TRIES {
+            let written = self.stream.get_mut().write_all(request).map_err(anyhow::Error::from);
+            if let Ok(answer) = written.and_then(|()| self.answer()) {
+                return Ok(answer);
+            }
+            let path = std::mem::take(&mut self.path);
+            *self = Connection::open(&path)?;
+        }
+        self.stream.get_mut().write_all(request)?;
         self.answer()
     }
 
@@ -60,13 +78,13 @@ impl Connection {
         }
         ensure!(length <= ANSWER_BYTES_MAX, "an answer of {length} bytes");
         let mut body = vec![0; length];
-        self.0.read_exact(&mut body)?;
+        self.stream.read_exact(&mut body)?;
         Ok((status, body))
     }
 
     fn line(&mut self) -> anyhow::Result<String> {
         let mut line = String::new();
-        ensure!(self.0.read_line(&mut line)? > 0, "the connection was closed");
+        ensure!(self.stream.read_line(&mut line)? > 0, "the connection was closed");
         Ok(line.trim_end().to_owned())
     }
 }

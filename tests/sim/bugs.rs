@@ -46,6 +46,12 @@ pub enum Bug {
     IgnoresPauses,
     /// What is tried while the breaker is open is a step of the plan.
     PlansProbes,
+    /// The order of a key is not kept.
+    IgnoresOrder,
+    /// What is dead does not keep its place, though it should.
+    ForgetsToPark,
+    /// What comes after a delivery that has ended is not let go.
+    ForgetsToPromote,
 }
 
 impl Bug {
@@ -63,6 +69,9 @@ impl Bug {
         Bug::IgnoresBreakers,
         Bug::IgnoresPauses,
         Bug::PlansProbes,
+        Bug::IgnoresOrder,
+        Bug::ForgetsToPark,
+        Bug::ForgetsToPromote,
     ];
 
     /// The endpoints as the engine is told of them.
@@ -87,6 +96,7 @@ impl Bug {
         for record in records {
             match record {
                 Record::Admit(admit) if self == Bug::ForgetsKeys => admit.key = None,
+                Record::Step { parks, .. } if self == Bug::ForgetsToPark => *parks = false,
                 Record::Step { step, .. }
                     if self == Bug::CallsDeadDelivered
                         && matches!(step.next, Next::Dead { .. })
@@ -141,6 +151,29 @@ impl Bug {
                 }
                 receipt
             }
+            Record::Admit(admit) if self == Bug::IgnoresOrder => {
+                let receipt = outbox.apply(record);
+                let Receipt::Seated { stale, .. } = &receipt else { return receipt };
+                // all of them may go at once
+                let event = admit.event.id;
+                for no in admit.event.targets.iter().filter(|no| !stale.contains(no)) {
+                    let order = admit.event.orders.iter().find(|order| order.endpoint == *no);
+                    let Some(key) = order.map(|order| order.key) else { continue };
+                    if let Some((progress, due)) = outbox.behind.remove(&(*no, key, event)) {
+                        outbox.due.entry(*no).or_default().insert(due, progress);
+                    }
+                }
+                Receipt::Seated { behind: Vec::new(), stale: stale.clone() }
+            }
+            Record::Step { .. } if self == Bug::ForgetsToPromote => match outbox.apply(record) {
+                Receipt::Promoted { due, progress } => {
+                    outbox.due.values_mut().for_each(|queue| {
+                        queue.retain(|at, found| *at != due || *found != progress);
+                    });
+                    Receipt::Applied
+                }
+                receipt => receipt,
+            },
             Record::Start { delivery, .. } if self == Bug::GrantsStaleStarts => {
                 match outbox.apply(record) {
                     Receipt::Stale => {

@@ -94,13 +94,18 @@ impl World {
             source: "uid:1000".into(),
             event_type: kind.parse().unwrap(),
             content_type: "application/json".into(),
-            body: Bytes::from(format!("{{\"n\":{number}}}")),
+            body: self.body(number),
             attributes: Box::<Attributes>::default(),
             delay,
             endpoints: one,
             idempotency_key: keyed.then(|| format!("k-{number}").parse().unwrap()),
         };
         Wish { number, keyed, submission }
+    }
+
+    fn body(&mut self, number: u64) -> Bytes {
+        let (key, version) = (self.rng.u32(0..6), (number / 5).saturating_sub(self.rng.u64(0..2)));
+        Bytes::from(format!("{{\"n\":{number},\"key\":{key},\"version\":{version}}}"))
     }
 
     fn ask(&mut self, wishes: Vec<Wish>, mode: SubmitMode) {
@@ -182,10 +187,9 @@ impl World {
         let mut bodies = BTreeMap::new();
         for event in self.disk.events.values() {
             let number: u64 = String::from_utf8_lossy(&event.body)
-                .trim_start_matches("{\"n\":")
-                .trim_end_matches('}')
-                .parse()
-                .unwrap_or_else(|_| panic!("seed {seed}: a payload that was refused is stored"));
+                .strip_prefix("{\"n\":")
+                .and_then(|rest| rest.split(',').next()?.parse().ok())
+                .unwrap_or_else(|| panic!("seed {seed}: a payload that was refused is stored"));
             bodies.entry(number).or_insert_with(Vec::new).push(event.id);
         }
         for event in self.clients.accepted.values() {

@@ -47,6 +47,7 @@ impl World {
         let active = entry.is_none_or(|entry| entry.state.is_active() && entry.removed.is_none());
         assert!(active, "seed {seed}: dialled an endpoint that is held back");
         self.dial_counted(delivery);
+        self.check_order(delivery);
         self.check_flow(delivery);
         self.poison_or_answer(delivery, dial.attempt);
     }
@@ -115,9 +116,17 @@ impl World {
     pub fn mark_receipt(&mut self, record: &Record, receipt: &Receipt) {
         match (record, receipt) {
             (Record::Start { .. }, Receipt::Stale) => self.marks.hit("start found stale"),
-            (Record::Step { delivery, step }, Receipt::Applied) => {
+            (Record::Step { delivery, step, .. }, Receipt::Applied | Receipt::Promoted { .. }) => {
                 self.check_probe(*delivery, step);
                 self.mark_step(step);
+            }
+            (Record::Command { .. }, Receipt::Moved { promoted: Some(_), .. }) => {
+                self.marks.hit("cancelled before others of its key");
+            }
+            (Record::Command { next, .. }, Receipt::Moved { behind: 1, .. })
+                if matches!(next, Next::Wait { .. }) =>
+            {
+                self.marks.hit("sent again behind another of its key");
             }
             (Record::Command { next, .. }, Receipt::Moved { from, .. }) => match next {
                 Next::Cancelled if from.is_some() => self.marks.hit("cancelled while waiting"),
@@ -135,6 +144,8 @@ impl World {
                 DeadReason::Expired => "dead: expired",
                 DeadReason::Poisoned => "dead: poisoned",
                 DeadReason::Refused => "dead: refused",
+                DeadReason::Deadline => "dead: deadline of its key",
+                DeadReason::Skipped => "dead: others of its key go on",
                 _ => return,
             }),
             (StepKind::Attempt(_), Next::Wait { why: WaitReason::RetryAfter, .. }) => {
@@ -158,6 +169,7 @@ impl World {
             Notice::EndpointDisabled { .. } => self.marks.hit("endpoint given up"),
             Notice::BreakerOpened { .. } => self.marks.hit("breaker opened"),
             Notice::EndpointRecovered { .. } => self.marks.hit("endpoint recovered"),
+            Notice::Died { reason: DeadReason::Stale, .. } => self.marks.hit("dead: stale version"),
             Notice::Died { .. } => self.marks.hit("expired while waiting"),
             Notice::Disagreement { delivery, doing: "step" } => {
                 panic!("seed {}: {delivery} was settled, but not in flight", self.seed);

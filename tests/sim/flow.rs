@@ -12,8 +12,11 @@ use postrider::model::DeadReason;
 use postrider::model::DeliveryId;
 use postrider::model::Endpoint;
 use postrider::model::EndpointNo;
+use postrider::model::Event;
 use postrider::model::Flow;
 use postrider::model::Next;
+use postrider::model::OnFailure;
+use postrider::model::OrderPolicy;
 use postrider::model::Outcome;
 use postrider::model::Rate;
 use postrider::model::Schedule;
@@ -69,11 +72,56 @@ pub fn rules(rng: &mut Rng) -> Arc<Flow> {
     Arc::new(Flow {
         rate: (rng.u32(0..4) == 0).then_some(rate),
         breaker: (rng.u32(0..3) > 0).then_some(breaker),
-        order: None,
+        order: (rng.u32(0..3) == 0).then(|| order(rng)),
     })
 }
 
+fn order(rng: &mut Rng) -> OrderPolicy {
+    let on_failure = [OnFailure::Block, OnFailure::Park, OnFailure::Skip];
+    OrderPolicy {
+        key: Some("/key".to_owned()),
+        on_failure: on_failure[rng.usize(..on_failure.len())],
+        deadline: rng.bool().then_some(Duration::from_secs(100)),
+        version: rng.bool().then(|| "/version".to_owned()),
+    }
+}
+
 impl World {
+    /// An attempt begins: all earlier ones of its key have ended, and none of these waits for a
+    /// person.
+    pub fn check_order(&mut self, delivery: DeliveryId) {
+        let (seed, no) = (self.seed, delivery.endpoint);
+        let key = |event: &Event| {
+            event.orders.iter().find(|order| order.endpoint == no).map(|order| order.key)
+        };
+        let Some(own) = key(&self.disk.events[&delivery.event]) else { return };
+        let endpoint = self.endpoints.iter().find(|e| e.no == no).unwrap();
+        let parks = endpoint.flow.order.as_ref().unwrap().on_failure == OnFailure::Park;
+        for (id, event) in &self.disk.events {
+            let other = DeliveryId::new(*id, no);
+            if *id == delivery.event || key(event) != Some(own) {
+                continue;
+            }
+            let busy = self.underway.deliveries.contains_key(&other);
+            assert!(!busy, "seed {seed}: {other} and {delivery} of one key at once");
+            // what a person sends again has lost its place
+            if *id > delivery.event || self.sent_again.contains(&other) {
+                continue;
+            }
+            let steps = self.disk.steps.get(&other);
+            let last = steps.and_then(|steps| steps.last()).map(|step| step.next);
+            let over = match last {
+                Some(Next::Delivered | Next::Cancelled) => true,
+                Some(Next::Dead { reason }) => {
+                    !parks || matches!(reason, DeadReason::Stale | DeadReason::Expired)
+                }
+                Some(Next::Wait { .. }) | None => false,
+            };
+            assert!(over, "seed {seed}: {delivery} overtakes {other}: {last:?}");
+            self.marks.hit("in the order of a key");
+        }
+    }
+
     /// An attempt begins: its rate, the pause that was asked for, and the breaker allow it.
     pub fn check_flow(&mut self, delivery: DeliveryId) {
         let (seed, now, no) = (self.seed, self.now, delivery.endpoint);

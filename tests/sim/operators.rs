@@ -7,9 +7,11 @@ use postrider::engine::Command;
 use postrider::engine::Input;
 use postrider::engine::Reply;
 use postrider::model::DeliveryId;
+use postrider::model::DeliveryState;
 use postrider::model::EndpointEntry;
 use postrider::model::EndpointNo;
 use postrider::model::Next;
+use postrider::model::Time;
 
 use crate::world::Happening;
 use crate::world::World;
@@ -89,6 +91,18 @@ impl World {
         let entry = EndpointEntry { removed: Some(self.now), ..entry.clone() };
         let next = Next::Cancelled;
         self.command(Command::Remove { entry: Box::new(entry), next });
+    }
+
+    /// What is dead and keeps others of its key waiting is cancelled. Returns by when these have
+    /// come to their end.
+    pub fn let_parked_keys_go(&mut self) -> Time {
+        let dead = |delivery: &DeliveryId| self.disk.state(*delivery) == DeliveryState::Dead;
+        let first = self.disk.first.iter().map(|((no, _), event)| DeliveryId::new(*event, *no));
+        for delivery in first.filter(dead).collect::<Vec<_>>() {
+            self.marks.hit("key let go by a person");
+            self.command(Command::Cancel(delivery));
+        }
+        self.now + Duration::from_secs(7_200)
     }
 
     pub fn command(&mut self, command: Command) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use postrider::engine::Recovered;
 use postrider::model::Admit;
+use postrider::model::DeadReason;
 use postrider::model::DeliveryId;
 use postrider::model::DeliveryState;
 use postrider::model::Due;
@@ -15,6 +16,8 @@ use postrider::model::Event;
 use postrider::model::EventId;
 use postrider::model::LaneCounts;
 use postrider::model::Next;
+use postrider::model::Order;
+use postrider::model::OrderKey;
 use postrider::model::Progress;
 use postrider::model::Receipt;
 use postrider::model::Record;
@@ -30,6 +33,11 @@ pub struct Outbox {
     pub flight: BTreeMap<DeliveryId, Progress>,
     pub steps: BTreeMap<DeliveryId, Vec<Step>>,
     pub entries: BTreeMap<EndpointNo, EndpointEntry>,
+    /// Of each key of an endpoint, the delivery that may go.
+    pub first: BTreeMap<(EndpointNo, OrderKey), EventId>,
+    /// Those that wait behind it, and when they are due.
+    pub behind: BTreeMap<(EndpointNo, OrderKey, EventId), (Progress, Due)>,
+    pub versions: BTreeMap<(EndpointNo, OrderKey), u64>,
 }
 
 impl Outbox {
@@ -37,7 +45,7 @@ impl Outbox {
         match record {
             Record::Admit(admit) => self.admit(admit),
             Record::Start { delivery, from } => self.start(*delivery, *from),
-            Record::Step { delivery, step } => self.step(*delivery, step),
+            Record::Step { delivery, step, parks } => self.step(*delivery, step, *parks),
             Record::Command { delivery, at, actor, next } => {
                 let kind = StepKind::Command { actor: actor.clone() };
                 self.command(*delivery, Step { at: *at, kind, next: *next })
@@ -66,17 +74,65 @@ impl Outbox {
             self.keys.insert(key.hash, (event.id, key.fingerprint));
         }
         self.events.insert(event.id, Arc::clone(event));
+        let (mut behind, mut stale) = (Vec::new(), Vec::new());
         for no in &event.targets {
             let delivery = DeliveryId::new(event.id, *no);
+            let later = event.attributes.deliver_at;
+            let due = later.map_or(Due::fresh(event.id), |at| Due::timed(at, event.id));
+            let order = event.orders.iter().find(|order| order.endpoint == *no);
+            let progress = Progress { order: order.map(|o| o.key), ..Progress::default() };
             if admit.started.contains(no) {
-                self.flight.insert(delivery, Progress::default());
+                self.flight.insert(delivery, progress);
+            } else if order.is_some_and(|order| self.is_stale(order)) {
+                let next = Next::Dead { reason: DeadReason::Stale };
+                let step = Step { at: event.accepted_at, kind: StepKind::Rule, next };
+                self.steps.entry(delivery).or_default().push(step);
+                stale.push(*no);
+            } else if self.seat(delivery, progress, due) {
+                self.due.entry(*no).or_default().insert(due, progress);
             } else {
-                let later = event.attributes.deliver_at.filter(|at| *at > event.accepted_at);
-                let due = later.map_or(Due::fresh(event.id), |at| Due::timed(at, event.id));
-                self.due.entry(*no).or_default().insert(due, Progress::default());
+                behind.push(*no);
             }
         }
-        Receipt::Applied
+        if behind.is_empty() && stale.is_empty() {
+            Receipt::Applied
+        } else {
+            Receipt::Seated { behind, stale }
+        }
+    }
+
+    fn is_stale(&mut self, order: &Order) -> bool {
+        let Some(version) = order.version else { return false };
+        let highest = self.versions.entry((order.endpoint, order.key)).or_insert(version);
+        let stale = version < *highest;
+        *highest = version.max(*highest);
+        stale
+    }
+
+    /// Whether a delivery may stand in its lane; if not, it is put behind the one that may.
+    fn seat(&mut self, delivery: DeliveryId, progress: Progress, due: Due) -> bool {
+        let Some(key) = progress.order else { return true };
+        let (no, event) = (delivery.endpoint, delivery.event);
+        let first = *self.first.entry((no, key)).or_insert(event);
+        if first != event {
+            self.behind.insert((no, key, event), (progress, due));
+        }
+        first == event
+    }
+
+    /// A delivery has ended: the next of its key stands in the lane now.
+    fn leave(&mut self, delivery: DeliveryId, key: OrderKey) -> Option<(Due, Progress)> {
+        let (no, event) = (delivery.endpoint, delivery.event);
+        if self.first.get(&(no, key)) != Some(&event) {
+            return None;
+        }
+        self.first.remove(&(no, key));
+        let mut behind = self.behind.range((no, key, EventId::MIN)..=(no, key, EventId::MAX));
+        let next = behind.next().map(|((_, _, event), _)| *event)?;
+        let (progress, due) = self.behind.remove(&(no, key, next))?;
+        self.first.insert((no, key), next);
+        self.due.entry(no).or_default().insert(due, progress);
+        Some((due, progress))
     }
 
     fn start(&mut self, delivery: DeliveryId, from: Due) -> Receipt {
@@ -90,10 +146,19 @@ impl Outbox {
         }
     }
 
-    fn step(&mut self, delivery: DeliveryId, step: &Step) -> Receipt {
+    fn step(&mut self, delivery: DeliveryId, step: &Step, parks: bool) -> Receipt {
         let Some(progress) = self.flight.remove(&delivery) else { return Receipt::Stale };
         self.follow(delivery, progress.after(step), step);
-        Receipt::Applied
+        let over = match step.next {
+            Next::Wait { .. } => false,
+            Next::Dead { .. } => !parks,
+            Next::Delivered | Next::Cancelled => true,
+        };
+        let key = progress.order.filter(|_| over);
+        match key.and_then(|key| self.leave(delivery, key)) {
+            Some((due, progress)) => Receipt::Promoted { due, progress },
+            None => Receipt::Applied,
+        }
     }
 
     fn follow(&mut self, delivery: DeliveryId, progress: Progress, step: &Step) -> Option<Due> {
@@ -143,17 +208,53 @@ impl Outbox {
         if !allowed {
             return Receipt::Refused(state);
         }
+        let order = self.events[&delivery.event]
+            .orders
+            .iter()
+            .find(|order| order.endpoint == delivery.endpoint)
+            .map(|order| order.key);
         let from = self.waiting(delivery);
-        let progress = from.map_or_else(|| self.progress(delivery), |(_, progress)| progress);
+        let place = order.map(|key| (delivery.endpoint, key, delivery.event));
+        let was_behind = place.and_then(|place| self.behind.remove(&place));
+        let progress = match (from, was_behind) {
+            (Some((_, progress)), _) | (None, Some((progress, _))) => progress,
+            (None, None) => self.progress(delivery),
+        };
         if let Some((due, _)) = from {
             self.due.entry(delivery.endpoint).or_default().remove(&due);
         }
-        let progress = progress.after(&step);
-        let to = self.follow(delivery, progress, &step);
-        Receipt::Moved { from: from.map(|(due, _)| due), to, progress }
+        let progress = Progress { order, ..progress }.after(&step);
+        let mut behind = -i8::from(was_behind.is_some());
+        let (mut to, mut promoted) = (None, None);
+        match step.next {
+            Next::Wait { due, .. } => {
+                let due = Due::timed(due, delivery.event);
+                if self.seat(delivery, progress, due) {
+                    to = self.follow(delivery, progress, &step);
+                } else {
+                    behind += 1;
+                    self.steps.entry(delivery).or_default().push(step);
+                }
+            }
+            _ => {
+                to = self.follow(delivery, progress, &step);
+                promoted = order.and_then(|key| self.leave(delivery, key));
+            }
+        }
+        Receipt::Moved { from: from.map(|(due, _)| due), to, progress, promoted, behind }
     }
 
     fn sweep(&mut self, endpoint: EndpointNo, step: &Step, limit: u16) -> Receipt {
+        self.first.retain(|(no, _), _| *no != endpoint);
+        let waits: Vec<_> =
+            self.behind.keys().filter(|(no, ..)| *no == endpoint).copied().collect();
+        let mut behind = 0;
+        for place in waits.into_iter().take(usize::from(limit)) {
+            let (progress, _) = self.behind.remove(&place).unwrap();
+            self.follow(DeliveryId::new(place.2, endpoint), progress.after(step), step);
+            behind += 1;
+        }
+        let limit = limit - behind;
         let queue = self.due.entry(endpoint).or_default();
         let dues: Vec<_> =
             queue.iter().take(usize::from(limit)).map(|(due, p)| (*due, *p)).collect();
@@ -161,7 +262,7 @@ impl Outbox {
             self.due.entry(endpoint).or_default().remove(due);
             self.follow(DeliveryId::new(due.event, endpoint), progress.after(step), step);
         }
-        Receipt::Swept(dues.into_iter().map(|(due, _)| due).collect())
+        Receipt::Swept { dues: dues.into_iter().map(|(due, _)| due).collect(), behind }
     }
 
     /// What the engine is told at a start.
@@ -170,11 +271,16 @@ impl Outbox {
             let fresh =
                 queue.keys().filter(|due| **due < Due::timed(Default::default(), EventId::MIN));
             let fresh = fresh.count() as u64;
-            LaneCounts { fresh, timed: queue.len() as u64 - fresh, dead: 0 }
+            LaneCounts { fresh, timed: queue.len() as u64 - fresh, dead: 0, behind: 0 }
         };
+        let mut lanes: BTreeMap<_, _> =
+            self.due.iter().map(|(no, queue)| (*no, counts(queue))).collect();
+        for (no, ..) in self.behind.keys() {
+            lanes.entry(*no).or_default().behind += 1;
+        }
         Recovered {
             in_flight: self.flight.iter().map(|(d, p)| (*d, *p)).collect(),
-            lanes: self.due.iter().map(|(no, queue)| (*no, counts(queue))).collect(),
+            lanes: lanes.into_iter().collect(),
             entries: self.entries.values().cloned().collect(),
             last_event: self.events.last_key_value().map(|(id, _)| *id),
         }

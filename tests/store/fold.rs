@@ -25,7 +25,7 @@ fn an_event_stands_in_flight_or_in_its_lanes() {
         assert_eq!(reader.delivery(delivery(1, 9)).unwrap().state, DeliveryState::Queued);
         assert_eq!(reader.delivery(delivery(1, 4)).unwrap().state, DeliveryState::Unknown);
         drop(reader);
-        assert_eq!(store.lane(3), LaneCounts { fresh: 1, timed: 0, dead: 0 });
+        assert_eq!(store.lane(3), LaneCounts { fresh: 1, timed: 0, dead: 0, behind: 0 });
         assert_eq!(store.lane(5), LaneCounts::default());
         store.reopen();
     }
@@ -73,7 +73,7 @@ fn steps_lead_from_flight_to_what_follows() {
     let second = reader.delivery(delivery(2, 3)).unwrap();
     assert_eq!(second.state, DeliveryState::Delivered);
     drop(reader);
-    assert_eq!(store.lane(3), LaneCounts { fresh: 0, timed: 0, dead: 1 });
+    assert_eq!(store.lane(3), LaneCounts { fresh: 0, timed: 0, dead: 1, behind: 0 });
 }
 
 #[test]
@@ -136,8 +136,8 @@ fn people_send_again_and_cancel() {
     let refused = |state| Receipt::Refused(state);
     let moved = |from, to, steps, attempts| {
         let plan_from = attempts;
-        let progress = Progress { steps, attempts, plan_from, interrupted: 0 };
-        Receipt::Moved { from, to, progress }
+        let progress = Progress { steps, attempts, plan_from, interrupted: 0, order: None };
+        Receipt::Moved { from, to, progress, promoted: None, behind: 0 }
     };
     let fresh = Some(Due::fresh(id(1)));
     assert_eq!(store.one(command(1, 3, again)), moved(fresh, to(1), 1, 0));
@@ -155,7 +155,7 @@ fn people_send_again_and_cancel() {
     assert_eq!(store.one(command(5, 3, again)), moved(Some(wait_due(5, 60)), to(5), 2, 1));
     assert_eq!(store.one(command(6, 3, again)), refused(DeliveryState::Unknown));
     assert_eq!(store.one(command(5, 7, again)), refused(DeliveryState::Unknown), "not a target");
-    assert_eq!(store.lane(3), LaneCounts { fresh: 0, timed: 4, dead: 0 });
+    assert_eq!(store.lane(3), LaneCounts { fresh: 0, timed: 4, dead: 0, behind: 0 });
     let record = store.reader().delivery(delivery(3, 3)).unwrap();
     let actor = "uid:0".to_owned();
     assert_eq!(record.steps[1], Step { at: at(3), kind: StepKind::Command { actor }, next: again });
@@ -170,14 +170,14 @@ fn a_sweep_ends_what_waits_fresh_first() {
     let kind = StepKind::Command { actor: "uid:0".into() };
     let step = Box::new(Step { at: at(0), kind, next: EXHAUSTED });
     let sweep = |limit| Record::Sweep { endpoint: EndpointNo(3), step: step.clone(), limit };
-    let Receipt::Swept(first) = store.one(sweep(250)) else { panic!() };
+    let Receipt::Swept { dues: first, .. } = store.one(sweep(250)) else { panic!() };
     assert_eq!(first, (0..250).map(|n| Due::fresh(id(n))).collect::<Vec<_>>());
-    let Receipt::Swept(rest) = store.one(sweep(250)) else { panic!() };
+    let Receipt::Swept { dues: rest, .. } = store.one(sweep(250)) else { panic!() };
     assert_eq!(rest.len(), 50);
     assert_eq!(rest[49], wait_due(299, 5));
-    assert_eq!(store.one(sweep(250)), Receipt::Swept(Vec::new()));
-    assert_eq!(store.lane(3), LaneCounts { fresh: 0, timed: 0, dead: 300 });
-    assert_eq!(store.lane(4), LaneCounts { fresh: 300, timed: 0, dead: 0 });
+    assert_eq!(store.one(sweep(250)), Receipt::Swept { dues: Vec::new(), behind: 0 });
+    assert_eq!(store.lane(3), LaneCounts { fresh: 0, timed: 0, dead: 300, behind: 0 });
+    assert_eq!(store.lane(4), LaneCounts { fresh: 300, timed: 0, dead: 0, behind: 0 });
     let record = store.reader().delivery(delivery(299, 3)).unwrap();
     assert_eq!((record.state, record.progress.steps), (DeliveryState::Dead, 2));
 }
@@ -257,6 +257,7 @@ fn check_places(store: &mut Store) {
             fresh: fresh.len() as u64,
             timed: timed.len() as u64,
             dead: dead.len() as u64,
+            behind: 0,
         };
         assert_eq!(store.lane(endpoint), counts);
         for n in 0..6 {

@@ -68,7 +68,7 @@ fn long_heads_steps_and_definitions_come_back() {
     let kind = Box::new(step.clone());
     store.commit(vec![
         admit(long, &[3]),
-        Record::Step { delivery: delivery(1, 3), step: kind },
+        Record::Step { delivery: delivery(1, 3), step: kind, parks: false },
         Record::Endpoint(Box::new(entry(50_000))),
     ]);
     store.reopen();

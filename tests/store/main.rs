@@ -9,4 +9,8 @@ mod fold;
 mod golden;
 mod large;
 mod opening;
+mod order;
+#[expect(dead_code, unreachable_pub, reason = "the simulator needs more of it")]
+#[path = "../sim/outbox.rs"]
+mod outbox;
 mod support;

@@ -110,6 +110,7 @@ pub(crate) fn event(n: u64, body: Bytes, targets: &[u32]) -> Event {
         body,
         attributes: Box::default(),
         targets: nos(targets),
+        orders: Vec::new(),
     }
 }
 
@@ -126,7 +127,7 @@ pub(crate) fn simple(n: u64, targets: &[u32], started: &[u32]) -> Record {
 pub(crate) fn attempt(n: u64, endpoint: u32, outcome: Outcome, next: Next) -> Record {
     let kind = StepKind::Attempt(Attempt::without_response(outcome));
     let step = Box::new(Step { at: at(n), kind, next });
-    Record::Step { delivery: delivery(n, endpoint), step }
+    Record::Step { delivery: delivery(n, endpoint), step, parks: false }
 }
 
 pub(crate) fn command(n: u64, endpoint: u32, next: Next) -> Record {

@@ -128,7 +128,7 @@ fn view(name: &str, fresh: u64, paused: bool) -> EndpointView {
         state: EndpointState { paused: paused.then_some(held), disabled: None, open: None },
         origin: String::new(),
         in_flight: 0,
-        counts: LaneCounts { fresh, timed: 1, dead: 0 },
+        counts: LaneCounts { fresh, timed: 1, dead: 0, behind: 0 },
     }
 }
 

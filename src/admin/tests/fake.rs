@@ -45,7 +45,7 @@ pub(super) fn endpoint(name: &str) -> EndpointView {
         state: EndpointState::default(),
         origin: "api".into(),
         in_flight: 0,
-        counts: LaneCounts { fresh: 3, timed: 4, dead: 1 },
+        counts: LaneCounts { fresh: 3, timed: 4, dead: 1, behind: 0 },
     }
 }
 

@@ -9,15 +9,23 @@
 use bytes::Bytes;
 
 use crate::model::Admit;
+use crate::model::DeadReason;
 use crate::model::DeliveryId;
 use crate::model::EndpointNo;
 use crate::model::EventId;
+use crate::model::Next;
 use crate::model::Progress;
 use crate::model::Receipt;
+use crate::model::Step;
+use crate::model::StepKind;
 use crate::store::batches::Batches;
 use crate::store::batches::CommitError;
 use crate::store::batches::LANES_PER_PAGE;
 use crate::store::batches::OPERATIONS_MAX;
+use crate::store::fold::log;
+use crate::store::fold::order;
+use crate::store::fold::order::ORDER_OPERATIONS_MAX;
+use crate::store::fold::order::Seat;
 use crate::store::fold::put_due;
 use crate::store::fold::put_flight;
 use crate::store::large;
@@ -34,6 +42,8 @@ const FLIGHTS_PER_PAGE: usize = 50;
 const EXTRA_OPERATIONS_MAX: usize = 6;
 /// Page operations of one due entry, at most: its page may split.
 const DUE_OPERATIONS_MAX: usize = 2;
+/// Page operations that a delivery takes besides if it is ordered, at most: its place, or its end.
+const SEAT_OPERATIONS_MAX: usize = ORDER_OPERATIONS_MAX + 4;
 
 /// Stages a new event, unless its idempotency key is known.
 pub(super) fn apply(batches: &mut Batches, admit: &Admit) -> Result<Receipt, CommitError> {
@@ -51,16 +61,17 @@ pub(super) fn apply(batches: &mut Batches, admit: &Admit) -> Result<Receipt, Com
     let chunks = event.body.len().div_ceil(CHUNK_BYTES_MAX);
     let dues = event.targets.len().saturating_sub(admit.started.len());
     let lanes = event.targets.len() / LANES_PER_PAGE + 1;
-    let all = head_operations + chunks + 2 + dues * DUE_OPERATIONS_MAX + lanes;
+    let ordered = event.orders.len() * SEAT_OPERATIONS_MAX;
+    let all = head_operations + chunks + 2 + dues * DUE_OPERATIONS_MAX + ordered + lanes;
     if all <= OPERATIONS_MAX {
         batches.room(all)?;
         put_body(batches, event.id, &event.body)?;
         put_head(batches, admit, raw)?;
+        let mut seats = Seats::default();
         for target in waiting(admit) {
-            let delivery = DeliveryId::new(event.id, *target);
-            put_due(batches, delivery, head.first_due(event.id), Progress::default())?;
+            seats.place(batches, &head, DeliveryId::new(event.id, *target))?;
         }
-        return Ok(Receipt::Applied);
+        return Ok(seats.receipt());
     }
     batches.emit()?;
     put_intent(batches, Intent::Body { event: event.id })?;
@@ -68,8 +79,7 @@ pub(super) fn apply(batches: &mut Batches, admit: &Admit) -> Result<Receipt, Com
     batches.room(head_operations)?;
     put_head(batches, admit, raw)?;
     put_intent(batches, Intent::Targets { event: event.id, next: 0 })?;
-    spread(batches, event.id, &head, 0)?;
-    Ok(Receipt::Applied)
+    Ok(spread(batches, event.id, &head, 0)?.receipt())
 }
 
 /// Finishes, or undoes, an event that was cut off in the middle when the process last ended.
@@ -158,7 +168,8 @@ fn spread(
     event: EventId,
     head: &EventHead,
     next: usize,
-) -> Result<(), CommitError> {
+) -> Result<Seats, CommitError> {
+    let mut seats = Seats::default();
     for (index, target) in head.targets.iter().enumerate().skip(next) {
         let delivery = DeliveryId::new(event, *target);
         let flight = layout::flight_key(delivery);
@@ -166,15 +177,60 @@ fn spread(
             continue;
         }
         // One for the entry's lane, and those of the intent.
-        if !batches.fits(DUE_OPERATIONS_MAX + 1 + EXTRA_OPERATIONS_MAX) {
+        let operations = DUE_OPERATIONS_MAX + SEAT_OPERATIONS_MAX + 1 + EXTRA_OPERATIONS_MAX;
+        if !batches.fits(operations) {
             let next = u32::try_from(index).unwrap_or(u32::MAX);
             put_intent(batches, Intent::Targets { event, next })?;
             batches.emit()?;
         }
-        put_due(batches, delivery, head.first_due(event), Progress::default())?;
+        seats.place(batches, head, delivery)?;
     }
     batches.packed.remove(&layout::META, &layout::intent_key())?;
-    Ok(())
+    Ok(seats)
+}
+
+/// Where the ordered deliveries of a new event stand.
+#[derive(Default)]
+struct Seats {
+    behind: Vec<EndpointNo>,
+    stale: Vec<EndpointNo>,
+}
+
+impl Seats {
+    /// Puts a delivery into its lane, or where its order wants it.
+    fn place(
+        &mut self,
+        batches: &mut Batches,
+        head: &EventHead,
+        delivery: DeliveryId,
+    ) -> Result<(), CommitError> {
+        let due = head.first_due(delivery.event);
+        let order = head.orders.iter().find(|order| order.endpoint == delivery.endpoint);
+        let Some(order) = order else {
+            return Ok(put_due(batches, delivery, due, Progress::default())?);
+        };
+        let progress = Progress { order: Some(order.key), ..Progress::default() };
+        match order::enter(batches, delivery.event, order, due)? {
+            Seat::First => put_due(batches, delivery, due, progress)?,
+            Seat::Behind => self.behind.push(delivery.endpoint),
+            Seat::Stale => {
+                let next = Next::Dead { reason: DeadReason::Stale };
+                let step = Step { at: head.accepted_at, kind: StepKind::Rule, next };
+                log(batches, delivery, progress, &step)?;
+                self.stale.push(delivery.endpoint);
+            }
+        }
+        Ok(())
+    }
+
+    fn receipt(self) -> Receipt {
+        let Seats { behind, stale } = self;
+        if behind.is_empty() && stale.is_empty() {
+            Receipt::Applied
+        } else {
+            Receipt::Seated { behind, stale }
+        }
+    }
 }
 
 fn put_intent(batches: &mut Batches, intent: Intent) -> Result<(), ReadError> {

@@ -1,4 +1,7 @@
 //! What people do to deliveries: send again, cancel, one by one or a lane at a time.
+//!
+//! One that is ordered by a key and sent again takes the first place of its key, if that is free,
+//! and waits behind the one that has it, if it is not.
 
 use bytes::Bytes;
 
@@ -8,6 +11,7 @@ use crate::model::DeliveryState;
 use crate::model::Due;
 use crate::model::EndpointNo;
 use crate::model::Next;
+use crate::model::OrderKey;
 use crate::model::Progress;
 use crate::model::Receipt;
 use crate::model::Step;
@@ -16,7 +20,9 @@ use crate::store::batches::Batches;
 use crate::store::batches::CommitError;
 use crate::store::fold::MOVE_OPERATIONS_MAX;
 use crate::store::fold::log;
+use crate::store::fold::order;
 use crate::store::fold::take_due;
+use crate::store::fold::write_step;
 use crate::store::key::Key;
 use crate::store::large;
 use crate::store::layout;
@@ -34,17 +40,67 @@ pub(super) fn apply(
     let place = find(batches, delivery)?;
     let again = matches!(step.next, Next::Wait { .. });
     let cancel = matches!(step.next, Next::Cancelled);
-    let (from, progress) = match place {
-        Place::Lane(due) if again || cancel => match take_due(batches, delivery, due)? {
-            Some(progress) => (Some(due), progress),
-            None => (None, past(batches, delivery)?),
+    let key = place.key;
+    let mut taken = Taken::default();
+    let progress = match place.stands {
+        Stands::Lane(due) if again || cancel => match take_due(batches, delivery, due)? {
+            Some(progress) => {
+                taken.from = Some(due);
+                progress
+            }
+            None => match key.map(|key| order::take_behind(batches, delivery, key)).transpose()? {
+                Some(Some(behind)) => {
+                    taken.behind = true;
+                    behind.progress
+                }
+                _ => past(batches, delivery)?,
+            },
         },
-        Place::Dead(at) if again || cancel => (None, take_dead(batches, delivery, at)?),
-        Place::Ended(_) if again => (None, past(batches, delivery)?),
+        Stands::Dead(at) if again || cancel => take_dead(batches, delivery, at)?,
+        Stands::Ended(_) if again => past(batches, delivery)?,
         other => return Ok(Receipt::Refused(other.state())),
     };
-    let (progress, to) = log(batches, delivery, progress, step)?;
-    Ok(Receipt::Moved { from, to, progress })
+    settle(batches, delivery, Progress { order: key, ..progress }, step, &taken)
+}
+
+/// Where a delivery was taken from.
+#[derive(Default)]
+struct Taken {
+    /// From its lane.
+    from: Option<Due>,
+    /// From behind another of its key.
+    behind: bool,
+}
+
+/// Puts a delivery where a person wants it.
+fn settle(
+    batches: &mut Batches,
+    delivery: DeliveryId,
+    before: Progress,
+    step: &Step,
+    taken: &Taken,
+) -> Result<Receipt, CommitError> {
+    let from = taken.from;
+    let left = -i8::from(taken.behind);
+    let moved = |to, progress, promoted, behind| {
+        Ok(Receipt::Moved { from, to, progress, promoted, behind })
+    };
+    let Some(key) = before.order else {
+        let (progress, to) = log(batches, delivery, before, step)?;
+        return moved(to, progress, None, 0);
+    };
+    let Next::Wait { due, .. } = step.next else {
+        let (progress, to) = log(batches, delivery, before, step)?;
+        let promoted = order::leave(batches, delivery, key)?;
+        return moved(to, progress, promoted, left);
+    };
+    let progress = before.after(step);
+    if order::take_place(batches, delivery, key, progress, due)? {
+        let (progress, to) = log(batches, delivery, before, step)?;
+        return moved(to, progress, None, left);
+    }
+    write_step(batches, delivery, before, step)?;
+    moved(None, progress, None, left + 1)
 }
 
 /// Stages the end of at most `limit` waiting deliveries of an endpoint, fresh ones first; each is
@@ -57,25 +113,32 @@ pub(super) fn sweep(
 ) -> Result<Receipt, CommitError> {
     debug_assert!(matches!(step.next, Next::Cancelled | Next::Dead { .. }), "a sweep ends");
     let operations = MOVE_OPERATIONS_MAX + large::operations_max(layout::encode(step).len());
-    let mut swept = Vec::new();
+    let behind = order::sweep(batches, endpoint, step, limit, operations)?;
+    let limit = limit.saturating_sub(usize::from(behind));
+    let mut dues = Vec::new();
     for class in [Class::Fresh, Class::Timed] {
         let table = layout::due_table(class);
         let lane = table.key(&[&endpoint.to_bytes()]);
-        while swept.len() < limit {
+        while dues.len() < limit {
             batches.room(operations)?;
             let Some((key, _)) = batches.packed.first_from(table, &lane)? else { break };
             let due = layout::due_of(&key).ok_or_else(|| layout::bad_key(&key))?;
             let delivery = DeliveryId::new(due.event, endpoint);
             let progress = take_due(batches, delivery, due)?.unwrap_or_default();
             log(batches, delivery, progress, step)?;
-            swept.push(due);
+            dues.push(due);
         }
     }
-    Ok(Receipt::Swept(swept))
+    Ok(Receipt::Swept { dues, behind })
 }
 
-/// Where a delivery stands.
-enum Place {
+/// Where a delivery stands, and the key that it is ordered by.
+struct Place {
+    stands: Stands,
+    key: Option<OrderKey>,
+}
+
+enum Stands {
     Flight,
     Lane(Due),
     Dead(Time),
@@ -83,43 +146,45 @@ enum Place {
     Nowhere,
 }
 
-impl Place {
+impl Stands {
     fn state(&self) -> DeliveryState {
         match self {
-            Place::Flight => DeliveryState::Sending,
-            Place::Lane(due) if due.class == Class::Fresh => DeliveryState::Queued,
-            Place::Lane(_) => DeliveryState::Waiting,
-            Place::Dead(_) => DeliveryState::Dead,
-            Place::Ended(state) => *state,
-            Place::Nowhere => DeliveryState::Unknown,
+            Stands::Flight => DeliveryState::Sending,
+            Stands::Lane(due) if due.class == Class::Fresh => DeliveryState::Queued,
+            Stands::Lane(_) => DeliveryState::Waiting,
+            Stands::Dead(_) => DeliveryState::Dead,
+            Stands::Ended(state) => *state,
+            Stands::Nowhere => DeliveryState::Unknown,
         }
     }
 }
 
 fn find(batches: &mut Batches, delivery: DeliveryId) -> Result<Place, ReadError> {
-    let packed = &mut batches.packed;
-    if packed.get(&layout::FLIGHT, &layout::flight_key(delivery))?.is_some() {
-        return Ok(Place::Flight);
-    }
-    if let Some((key, raw)) = last_step(batches, delivery)? {
-        let raw = large::joined_by_writer(&mut batches.packed, &key, raw)?;
-        let last: Step = layout::decode(&key, &raw)?;
-        return Ok(match last.next {
-            Next::Delivered => Place::Ended(DeliveryState::Delivered),
-            Next::Cancelled => Place::Ended(DeliveryState::Cancelled),
-            Next::Wait { due, .. } => Place::Lane(Due::timed(due, delivery.event)),
-            Next::Dead { .. } => Place::Dead(last.at),
-        });
-    }
     let key = layout::event_key(delivery.event);
     let head = match large::get(&mut batches.packed, &layout::EVENTS, &key)? {
         Some(raw) => layout::decode::<EventHead>(&key, &raw)?,
-        None => return Ok(Place::Nowhere),
+        None => return Ok(Place { stands: Stands::Nowhere, key: None }),
     };
-    Ok(match head.targets.binary_search(&delivery.endpoint) {
-        Ok(_) => Place::Lane(head.first_due(delivery.event)),
-        Err(_) => Place::Nowhere,
-    })
+    let key = head.order_key(delivery.endpoint);
+    let flight = batches.packed.get(&layout::FLIGHT, &layout::flight_key(delivery))?;
+    let stands = match (flight, last_step(batches, delivery)?) {
+        (Some(_), _) => Stands::Flight,
+        (None, Some((key, raw))) => {
+            let raw = large::joined_by_writer(&mut batches.packed, &key, raw)?;
+            let last: Step = layout::decode(&key, &raw)?;
+            match last.next {
+                Next::Delivered => Stands::Ended(DeliveryState::Delivered),
+                Next::Cancelled => Stands::Ended(DeliveryState::Cancelled),
+                Next::Wait { due, .. } => Stands::Lane(Due::timed(due, delivery.event)),
+                Next::Dead { .. } => Stands::Dead(last.at),
+            }
+        }
+        (None, None) => match head.targets.binary_search(&delivery.endpoint) {
+            Ok(_) => Stands::Lane(head.first_due(delivery.event)),
+            Err(_) => Stands::Nowhere,
+        },
+    };
+    Ok(Place { stands, key })
 }
 
 fn last_step(

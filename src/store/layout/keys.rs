@@ -5,6 +5,7 @@ use crate::model::DeliveryId;
 use crate::model::Due;
 use crate::model::EndpointNo;
 use crate::model::EventId;
+use crate::model::OrderKey;
 use crate::model::Time;
 use crate::store::key::Key;
 use crate::store::layout::BODIES;
@@ -17,8 +18,10 @@ use crate::store::layout::FLIGHT;
 use crate::store::layout::IDEMPOTENCY;
 use crate::store::layout::LANES;
 use crate::store::layout::META;
+use crate::store::layout::ORDER;
 use crate::store::layout::PIECES;
 use crate::store::layout::STEPS;
+use crate::store::layout::VERSIONS;
 use crate::store::packed::ReadError;
 use crate::store::packed::Table;
 
@@ -130,6 +133,25 @@ pub fn lane_of(key: &Key) -> Option<EndpointNo> {
 /// Of an endpoint's entry.
 pub fn endpoint_key(endpoint: EndpointNo) -> Key {
     ENDPOINTS.key(&[&endpoint.to_bytes()])
+}
+
+/// Of the delivery of a key that may go, and, with an event, of one that waits behind it.
+pub fn order_key(endpoint: EndpointNo, key: OrderKey, behind: Option<EventId>) -> Key {
+    let event = behind.unwrap_or(EventId::MIN).to_bytes();
+    ORDER.key(&[&endpoint.to_bytes(), &key.0.to_be_bytes(), &event])
+}
+
+/// The key and the event that [`order_key`] was made of.
+pub fn order_of(key: &Key) -> Option<(OrderKey, Option<EventId>)> {
+    let rest = key.as_slice().get(1..)?;
+    let order = rest.get(4..12)?.try_into().ok()?;
+    let event = event_at(rest, 12)?;
+    Some((OrderKey(u64::from_be_bytes(order)), Some(event).filter(|event| *event > EventId::MIN)))
+}
+
+/// Of the highest version of a key.
+pub fn version_key(endpoint: EndpointNo, key: OrderKey) -> Key {
+    VERSIONS.key(&[&endpoint.to_bytes(), &key.0.to_be_bytes()])
 }
 
 /// Of a piece of a value that is too long for its own entry.

@@ -14,6 +14,8 @@ use crate::model::EndpointNo;
 use crate::model::Event;
 use crate::model::EventId;
 use crate::model::EventType;
+use crate::model::Order;
+use crate::model::OrderKey;
 use crate::model::Progress;
 use crate::model::Time;
 use crate::store::key::Key;
@@ -36,6 +38,8 @@ pub struct EventHead {
     pub body_bytes: u64,
     /// The endpoints that it goes to, in ascending order.
     pub targets: Vec<EndpointNo>,
+    /// Those of them that get it in the order of a key.
+    pub orders: Vec<Order>,
     /// The hash of its idempotency key, so that the key can be forgotten with it.
     pub key_hash: Option<[u8; 16]>,
     /// What else the submitter said.
@@ -49,6 +53,15 @@ pub struct DeadEntry {
     pub reason: DeadReason,
     /// Its past.
     pub progress: Progress,
+}
+
+/// A delivery that waits behind an earlier one of its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Behind {
+    /// Its past.
+    pub progress: Progress,
+    /// When it is due, once nothing is before it; [`Time::ZERO`]: at once, as a fresh one.
+    pub at: Time,
 }
 
 /// An entry of the idempotency table.
@@ -87,6 +100,7 @@ impl EventHead {
             content_type: event.content_type.to_string(),
             body_bytes: u64::try_from(event.body.len()).unwrap_or(u64::MAX),
             targets: event.targets.clone(),
+            orders: event.orders.clone(),
             key_hash,
             attributes: (*event.attributes).clone(),
         }
@@ -103,7 +117,13 @@ impl EventHead {
             body,
             attributes: Box::new(self.attributes),
             targets: self.targets,
+            orders: self.orders,
         }
+    }
+
+    /// The key that its delivery to this endpoint is ordered by.
+    pub fn order_key(&self, endpoint: EndpointNo) -> Option<OrderKey> {
+        self.orders.iter().find(|order| order.endpoint == endpoint).map(|order| order.key)
     }
 
     /// Where a delivery of this event stands before its first step.

@@ -217,7 +217,7 @@ async fn the_status_counts_what_the_lists_show() {
     assert!(status.oldest_due_ms > 0, "queued ones are due");
     let names: Vec<_> = status.endpoints.iter().map(|endpoint| &*endpoint.name).collect();
     assert_eq!(names, ["billing", "crm", "old"]);
-    assert_eq!(status.endpoints[0].counts, LaneCounts { fresh: 2, timed: 0, dead: 3 });
+    assert_eq!(status.endpoints[0].counts, LaneCounts { fresh: 2, timed: 0, dead: 3, behind: 0 });
     office.ready().await.unwrap();
     assert_eq!(office.drain(actor()).await.unwrap().state, "draining");
     let refused = office.ready().await;

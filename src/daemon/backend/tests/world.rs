@@ -93,6 +93,7 @@ fn admit(n: u64, targets: &[u32], started: &[u32]) -> Record {
         body: format!("body of {n}").into(),
         attributes: Box::default(),
         targets: nos(targets),
+        orders: Vec::new(),
     };
     let (event, started) = (Arc::new(event), nos(started));
     Record::Admit(Box::new(Admit { event, started, key: None, keys_since: Time::ZERO }))
@@ -101,7 +102,11 @@ fn admit(n: u64, targets: &[u32], started: &[u32]) -> Record {
 fn step(n: u64, endpoint: u32, outcome: Outcome, next: Next) -> Record {
     let kind = StepKind::Attempt(Attempt::without_response(outcome));
     let at = Time::from_secs(START.as_secs() + 60 + n);
-    Record::Step { delivery: delivery(n, endpoint), step: Box::new(Step { at, kind, next }) }
+    Record::Step {
+        delivery: delivery(n, endpoint),
+        step: Box::new(Step { at, kind, next }),
+        parks: false,
+    }
 }
 
 /// Six events to billing (1) and crm (2), one to old (3), which is defined nowhere any more:

@@ -22,6 +22,7 @@ fn admit(body_bytes: usize, targets: u32, started: &[u32]) -> Admit {
         body: Bytes::from(vec![7; body_bytes]),
         attributes: Box::default(),
         targets: (0..targets).map(EndpointNo).collect(),
+        orders: Vec::new(),
     };
     Admit {
         event: Arc::new(event),
