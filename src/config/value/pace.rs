@@ -11,6 +11,8 @@ use serde::Serializer;
 use serde::de::Error as _;
 use serde::de::Unexpected;
 
+use crate::model::Rate;
+
 /// The highest count of a rate, whatever its unit.
 pub const COUNT_MAX: u32 = 1_000_000;
 /// What a rate looks like, for error messages.
@@ -41,6 +43,16 @@ impl Pace {
     pub const fn per(self) -> Duration {
         Duration::from_secs(self.secs)
     }
+}
+
+/// A rule as it is written; one that no text stands for, in seconds.
+pub fn written(rate: &Rate) -> String {
+    let secs = rate.per.as_secs();
+    let unit = UNITS.into_iter().find(|(_, length)| *length == secs);
+    unit.map_or_else(
+        || format!("{}/{secs}s", rate.count),
+        |(name, _)| format!("{}/{name}", rate.count),
+    )
 }
 
 impl FromStr for Pace {
@@ -89,6 +101,7 @@ mod tests {
             let pace: Pace = text.parse().unwrap();
             assert_eq!((pace.count(), pace.per()), (count, Duration::from_secs(secs)));
             assert_eq!(pace.to_string(), text);
+            assert_eq!(written(&Rate { count, per: pace.per(), burst: 1 }), text);
         }
     }
 
