@@ -96,10 +96,10 @@ fn every_key_of_an_endpoint_in_the_example_can_be_uncommented() {
         let line = line.replace("/etc/postrider/secrets/billing", &place);
         let line = line.replace("/etc/postrider/secrets/new", &place);
         let mut text = "[[endpoint]]\n".to_owned();
-        for (needed, value) in [("name", "\"a\""), ("url", "\"https://a.example/\"")] {
-            if needed != *key {
-                text.push_str(&format!("{needed} = {value}\n"));
-            }
+        let needed =
+            [("name", "a"), ("url", "https://a.example/"), ("rate", "1/s"), ("ordering", "key")];
+        for (needed, value) in needed.iter().filter(|(needed, _)| needed != key) {
+            text.push_str(&format!("{needed} = \"{value}\"\n"));
         }
         let loaded = load(&format!("{text}{line}\n"), &[("OLD_SECRET", SECRET)]);
         loaded.unwrap_or_else(|errors| panic!("{errors}"));

@@ -39,7 +39,7 @@ enum EndpointCommand {
     Pause(Pause),
     /// Let a paused endpoint's deliveries go
     Resume(Name),
-    /// Let a disabled endpoint's deliveries go
+    /// Let a disabled endpoint's deliveries go, and close its breaker
     Enable(Name),
     Test(Test),
 }
@@ -177,6 +177,19 @@ fn backlog(view: &EndpointView) -> String {
     text::things(waiting, "delivery", "deliveries")
 }
 
+/// Its breaker: of one that is open since when, after which failures, and what comes next.
+fn breaker(context: &Context, view: &EndpointView) -> String {
+    let Some(open) = &view.state.open else { return text::clean(&view.breaker) };
+    let now = context.now();
+    let (since, next) = (text::relative(now, open.since), text::relative(now, open.until));
+    format!(
+        "open since {since}: {}, the last {}; {} since, the next {next}",
+        text::things(open.failures.into(), "failure in a row", "failures in a row"),
+        open.outcome,
+        text::things(open.probes.into(), "try", "tries"),
+    )
+}
+
 /// An endpoint with what stands in its lane.
 fn card(context: &Context, view: &EndpointView) -> String {
     let mut lines = vec![
@@ -195,6 +208,13 @@ fn card(context: &Context, view: &EndpointView) -> String {
             text::count(view.counts.dead)
         ),
     ];
+    if let Some(rate) = &view.rate {
+        let burst = view.burst.unwrap_or(1);
+        lines.push(format!("Rate       {}, burst {burst}", text::clean(rate)));
+    }
+    if !view.breaker.is_empty() {
+        lines.push(format!("Breaker    {}", breaker(context, view)));
+    }
     let held = [("Paused", &view.state.paused), ("Disabled", &view.state.disabled)];
     for (word, held) in held {
         if let Some(held) = held {

@@ -99,7 +99,7 @@ fn judge(status: &StatusView, max_due: Duration) -> (Health, Vec<String>) {
     if status.state != "running" {
         note(Health::Warning, text::clean(&status.state));
     }
-    for endpoint in status.endpoints.iter().filter(|endpoint| !endpoint.state.is_active()) {
+    for endpoint in status.endpoints.iter().filter(|endpoint| !endpoint.state.is_up()) {
         note(Health::Warning, format!("{} is {}", endpoint.name, endpoint.status));
     }
     if status.durability != "fsync" {

@@ -68,7 +68,7 @@ impl Row for DeliveryView {
 impl Row for EndpointView {
     const COLUMNS: &'static [&'static str] =
         &["ENDPOINT", "STATE", "BACKLOG", "SENDING", "DEAD", "URL"];
-    const MORE: &'static [&'static str] = &["TYPES", "ORIGIN", "NUMBER"];
+    const MORE: &'static [&'static str] = &["TYPES", "ORIGIN", "NUMBER", "RATE"];
 
     fn cells(&self, _time: &dyn Fn(Time) -> String) -> Vec<String> {
         vec![
@@ -81,6 +81,7 @@ impl Row for EndpointView {
             self.types.join(","),
             self.origin.clone(),
             self.number.to_string(),
+            self.rate.clone().unwrap_or_else(|| text::NONE.into()),
         ]
     }
 

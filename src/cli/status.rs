@@ -97,10 +97,12 @@ fn endpoints(context: &Context, endpoints: &[EndpointView]) -> String {
     for endpoint in endpoints {
         let tone = match endpoint.status.as_str() {
             "active" => Tone::Good,
-            "paused" => Tone::Odd,
+            "paused" | "open" => Tone::Odd,
             _ => Tone::Bad,
         };
-        let since = held(endpoint).map(|held| since(context.now(), held)).unwrap_or_default();
+        let from = held(endpoint).map(|held| held.since);
+        let from = from.or(endpoint.state.open.as_ref().map(|open| open.since));
+        let since = from.map(|from| since(context.now(), from)).unwrap_or_default();
         let state = format!("{:<12}", format!("{}{since}", endpoint.status));
         let backlog = text::count(endpoint.counts.fresh + endpoint.counts.timed);
         lines.push(format!(
@@ -118,8 +120,8 @@ fn held(endpoint: &EndpointView) -> Option<&Held> {
     endpoint.state.disabled.as_ref().or(endpoint.state.paused.as_ref())
 }
 
-fn since(now: Time, held: &Held) -> String {
-    let span = text::span(now.since(held.since));
+fn since(now: Time, from: Time) -> String {
+    let span = text::span(now.since(from));
     format!(" {}", span.split(' ').next().unwrap_or_default())
 }
 
@@ -134,6 +136,11 @@ fn warnings(context: &Context, status: &StatusView) -> Vec<String> {
             let dot = if reason.is_empty() { "" } else { ": " };
             let text = format!("{} is {}{dot}{reason}.", endpoint.name, endpoint.status);
             warn(text, format!("postrider endpoint show {}", endpoint.name));
+        } else if let Some(open) = &endpoint.state.open {
+            let times = text::things(open.failures.into(), "time", "times");
+            let (name, outcome) = (&endpoint.name, open.outcome);
+            let text = format!("{name} has failed {times} in a row ({outcome}).");
+            warn(text, format!("postrider endpoint show {name}"));
         }
     }
     if status.dead > 0 {

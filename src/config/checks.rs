@@ -11,6 +11,7 @@ use crate::config::fault::shown;
 use crate::config::reader::Reader;
 use crate::config::schema::Misfit;
 use crate::config::schema::MisfitKind;
+use crate::config::sections::Breaker;
 use crate::config::sections::Retry;
 use crate::config::value::RetryPlan;
 
@@ -54,6 +55,7 @@ pub(crate) fn sections(reader: &mut Reader<'_>, config: &Config) {
     ingest(reader, config);
     delivery(reader, config);
     reader.inside("retry", |reader| retry(reader, &config.retry));
+    reader.inside("breaker", |reader| breaker(reader, &config.breaker));
     egress(reader, config);
     tls(reader, config);
     if tracing_subscriber::EnvFilter::try_new(&config.log.level).is_err() {
@@ -91,6 +93,18 @@ pub(crate) fn retry(reader: &mut Reader<'_>, retry: &Retry) {
     if retry.policy == RetryPlan::Exponential && retry.max < retry.base {
         let key = given(reader, "max", "base");
         let label = format!("`max` ({}) is shorter than `base` ({})", retry.max, retry.base);
+        reader.refuse(Code::Conflict, key, label);
+    }
+}
+
+/// The checks of one breaker, that of `[breaker]` or an endpoint's own.
+pub(crate) fn breaker(reader: &mut Reader<'_>, breaker: &Breaker) {
+    // where both are inherited, the fault is in [breaker] and is reported there
+    let given_here = reader.raw("open_max").is_some() || reader.raw("open_for").is_some();
+    if given_here && breaker.open_max < breaker.open_for {
+        let key = given(reader, "open_max", "open_for");
+        let (max, first) = (breaker.open_max, breaker.open_for);
+        let label = format!("`open_max` ({max}) is shorter than `open_for` ({first})");
         reader.refuse(Code::Conflict, key, label);
     }
 }

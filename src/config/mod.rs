@@ -17,6 +17,7 @@ pub mod render;
 mod reader;
 pub mod sections;
 mod retry;
+mod breaker;
 pub mod secret;
 pub mod header;
 pub mod endpoint;
@@ -28,6 +29,7 @@ mod change;
 use crate::config::reader::Reader;
 use crate::config::schema::Shape;
 use crate::config::secret::Vault;
+use crate::config::sections::Breaker;
 use crate::config::sections::Delivery;
 use crate::config::sections::Egress;
 use crate::config::sections::Ingest;
@@ -112,6 +114,8 @@ config! {
     delivery: Delivery,
     /// When a failed delivery is tried again.
     retry: Retry,
+    /// When an endpoint that fails is left alone.
+    breaker: Breaker,
     /// What postrider may connect to.
     egress: Egress,
     /// TLS towards endpoints.

@@ -188,6 +188,22 @@ section! {
 }
 
 section! {
+    /// When an endpoint that fails is left alone. Each endpoint may have its own.
+    Breaker {
+        /// Whether it ever is.
+        enabled: bool = true;
+        /// Failures of the endpoint in a row that open the breaker.
+        failures: u16 = 10, from 1, to 10_000;
+        /// How long it stays open before a delivery is tried; doubled each time that fails.
+        open_for: Dur = Dur::secs(30), from Dur::millis(10), to Dur::days(1);
+        /// The longest that it stays open between two tries.
+        open_max: Dur = Dur::mins(15), from Dur::millis(10), to Dur::days(7);
+        /// Open without one success for so long, the endpoint is disabled; zero: never.
+        disable_after: Dur = Dur::days(5), from Dur::ZERO, to Dur::days(365);
+    }
+}
+
+section! {
     /// What postrider may connect to.
     Egress {
         /// Whether `http://` URLs are refused.

@@ -1,5 +1,7 @@
 //! What the engine publishes, as metrics and log events.
 
+use crate::admin::Metrics;
+use crate::admin::metrics::EndpointSeries;
 use crate::admin::metrics::Lookup;
 use crate::daemon::shared::Shared;
 use crate::engine::Notice;
@@ -7,6 +9,7 @@ use crate::model::Attempt;
 use crate::model::DeadReason;
 use crate::model::DeliveryId;
 use crate::model::DeliveryState;
+use crate::model::EndpointNo;
 use crate::model::Next;
 
 /// Counts and logs what happened.
@@ -45,17 +48,17 @@ pub(crate) fn publish(shared: &Shared, notice: &Notice) {
         }
         Notice::Died { delivery, reason } => died(shared, *delivery, *reason),
         Notice::EndpointDisabled { endpoint, reason } => {
-            let endpoint = shared.rules.load().book.name(*endpoint);
+            let endpoint = counted(shared, *endpoint, Metrics::endpoint_disabled);
             tracing::warn!(event = "endpoint.disabled", endpoint, reason);
         }
         Notice::BreakerOpened { endpoint, open } => {
-            let endpoint = shared.rules.load().book.name(*endpoint);
+            let endpoint = counted(shared, *endpoint, Metrics::breaker_opened);
             let (failures, outcome) = (open.failures, open.outcome.as_str());
             let until = open.until;
             tracing::warn!(event = "breaker.opened", endpoint, failures, outcome, %until);
         }
         Notice::EndpointRecovered { endpoint, open } => {
-            let endpoint = shared.rules.load().book.name(*endpoint);
+            let endpoint = counted(shared, *endpoint, Metrics::breaker_closed);
             let down_for_ms = shared.clock.now().since(open.since).as_millis();
             let failures = open.failures;
             tracing::info!(event = "endpoint.recovered", endpoint, failures, down_for_ms);
@@ -70,6 +73,15 @@ pub(crate) fn publish(shared: &Shared, notice: &Notice) {
             );
         }
     }
+}
+
+/// Counts a change of an endpoint, and gives its name.
+fn counted(shared: &Shared, no: EndpointNo, count: fn(&Metrics, &EndpointSeries)) -> String {
+    let rules = shared.rules.load();
+    if let Some(page) = rules.book.page(no) {
+        count(&shared.metrics, &page.series);
+    }
+    rules.book.name(no)
 }
 
 fn attempt_finished(

@@ -56,7 +56,7 @@ async fn alive(shared: &Arc<Shared>, alarm: &Alarm, said: &mut String) -> bool {
     }
     let waiting: u64 =
         sight.lanes.iter().map(|(_, _, counts, _)| counts.fresh + counts.timed).sum();
-    let held: Vec<_> = sight.lanes.iter().filter(|(_, state, ..)| !state.is_active()).collect();
+    let held: Vec<_> = sight.lanes.iter().filter(|(_, state, ..)| !state.is_up()).collect();
     let mut status = format!("{} sending, {waiting} waiting", sight.flights);
     if let [(no, state, ..), ..] = held.as_slice() {
         let name = shared.rules.load().book.name(*no);

@@ -128,12 +128,18 @@ impl EndpointState {
         self.paused.is_none() && self.disabled.is_none()
     }
 
-    /// `active`, `paused` or `disabled`.
+    /// Whether all its deliveries go out: nobody holds them back, and its breaker is closed.
+    pub fn is_up(&self) -> bool {
+        self.is_active() && self.open.is_none()
+    }
+
+    /// `active`, `open` (its breaker is), `paused` or `disabled`.
     pub fn word(&self) -> &'static str {
-        match (&self.disabled, &self.paused) {
-            (Some(_), _) => "disabled",
-            (None, Some(_)) => "paused",
-            (None, None) => "active",
+        match (&self.disabled, &self.paused, &self.open) {
+            (Some(_), _, _) => "disabled",
+            (None, Some(_), _) => "paused",
+            (None, None, Some(_)) => "open",
+            (None, None, None) => "active",
         }
     }
 }

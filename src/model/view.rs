@@ -107,10 +107,19 @@ pub struct EndpointView {
     pub url: String,
     /// The types it gets.
     pub types: Vec<String>,
-    /// `active`, `paused` or `disabled`.
+    /// `active`, `open` (its breaker is), `paused` or `disabled`.
     pub status: String,
     /// Since when and why, if not active.
     pub state: EndpointState,
+    /// `closed`, `open` (since when, and when a delivery is tried, stands in the state), or `off`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub breaker: String,
+    /// How many attempts may be made in which time, such as `50/s`; none: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<String>,
+    /// How many of them may come at once after a pause, where there is a rate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub burst: Option<u32>,
     /// Where it is defined: `config` or `api`.
     pub origin: String,
     /// Attempts under way.

@@ -16,8 +16,8 @@ fn delivery(state: &str) -> Value {
 fn endpoint(status: &str) -> Value {
     json!({
         "name": "crm", "number": 7, "url": "https://crm.example.com/hooks", "types": ["order.*"],
-        "status": status, "state": {"paused": null, "disabled": null}, "origin": "api",
-        "in_flight": 1, "fresh": 2, "timed": 3, "dead": 4,
+        "status": status, "state": {"paused": null, "disabled": null, "open": null},
+        "breaker": "closed", "rate": "50/s", "burst": 5, "origin": "api", "in_flight": 1, "fresh": 2, "timed": 3, "dead": 4,
     })
 }
 
@@ -53,6 +53,28 @@ fn status_is_a_screen_or_a_document() {
     assert_eq!(daemon.request().line, "GET /v1/status");
     let document: Value = serde_json::from_str(&daemon.run(&["status", "--json"]).stdout).unwrap();
     assert_eq!(document, status());
+}
+
+#[test]
+fn an_open_breaker_is_said() {
+    let mut open = endpoint("open");
+    open["breaker"] = "open".into();
+    open["state"]["open"] = json!({
+        "since": "2026-11-21T10:15:02.000Z", "failures": 14, "outcome": "connect_refused",
+        "probes": 4, "until": "2026-11-21T10:23:02.000Z",
+    });
+    let mut seen = status();
+    seen["endpoints"] = json!([open]);
+    let daemon = Daemon::scripted(vec![(200, open), (200, seen.clone()), (200, seen)]);
+    let card = daemon.run(&["endpoint", "show", "crm"]).stdout;
+    assert!(card.starts_with("Endpoint   crm   open\n"), "{card}");
+    assert!(card.contains("\nRate       50/s, burst 5\nBreaker    open since "), "{card}");
+    assert!(card.contains(": 14 failures in a row, the last connect_refused; 4 tries"), "{card}");
+    let screen = daemon.run(&["status"]).stdout;
+    let warning = "! crm has failed 14 times in a row (connect_refused). ";
+    assert!(screen.contains(warning) && screen.contains("  crm       open "), "{screen}");
+    let health = daemon.run(&["health"]);
+    assert_eq!((health.code, health.stdout.as_str()), (0, "WARNING: crm is open\n"));
 }
 
 #[test]

@@ -17,6 +17,8 @@ use crate::model::Attempt;
 use crate::model::DeliveryState;
 use crate::model::Outcome;
 use crate::model::WaitReason;
+use crate::policy::signs;
+use crate::policy::signs::Sign;
 
 #[derive(Debug)]
 pub(super) struct Series {
@@ -103,10 +105,30 @@ impl Metrics {
     /// An attempt ended.
     pub fn attempt_finished(&self, endpoint: &EndpointSeries, attempt: &Attempt) {
         endpoint.attempts.inc(attempt.outcome as usize);
+        match signs::sign(attempt) {
+            Sign::None => {}
+            sign if sign.is_failure() => _ = endpoint.failures.inc(),
+            _ => _ = endpoint.failures.set(0),
+        }
         let ok = attempt.outcome == Outcome::Ok;
         let durations = if ok { &self.attempts.ok } else { &self.attempts.failed };
         durations.observe(seconds_of(attempt.phases.total_us));
         self.attempts.observe_phases(attempt);
+    }
+
+    /// The endpoint's breaker has opened.
+    pub fn breaker_opened(&self, endpoint: &EndpointSeries) {
+        endpoint.transitions.inc(0);
+    }
+
+    /// The endpoint works again: its breaker has closed.
+    pub fn breaker_closed(&self, endpoint: &EndpointSeries) {
+        endpoint.transitions.inc(1);
+    }
+
+    /// The endpoint was disabled, by its answer or since it has failed for too long.
+    pub fn endpoint_disabled(&self, endpoint: &EndpointSeries) {
+        endpoint.transitions.inc(2);
     }
 
     /// A delivery will be tried later.

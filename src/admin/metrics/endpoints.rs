@@ -24,6 +24,7 @@ pub const ENDPOINTS_MAX: usize = 200;
 /// The name that the others share; not legal as the name of an endpoint.
 const OTHER: &str = "_other";
 const FINISHED: [&str; 3] = ["delivered", "dead", "cancelled"];
+const TRANSITIONS: [&str; 3] = ["open", "closed", "disabled"];
 
 /// The series of one endpoint; cheap to clone.
 #[derive(Clone, Debug)]
@@ -31,6 +32,8 @@ pub struct EndpointSeries {
     pub(super) created: Counter,
     pub(super) finished: CounterSet,
     pub(super) attempts: CounterSet,
+    pub(super) transitions: CounterSet,
+    pub(super) failures: Gauge,
     backlog: Gauge,
     up: Gauge,
 }
@@ -42,6 +45,8 @@ pub(super) struct Family {
     created: Counters<1>,
     finished: Counters<2>,
     attempts: Counters<2>,
+    transitions: Counters<2>,
+    failures: Gauges,
     backlog: Gauges,
     up: Gauges,
     known: Mutex<HashMap<Arc<str>, EndpointSeries>>,
@@ -55,13 +60,20 @@ impl Family {
         registry.register("deliveries_finished", "Deliveries by their end", finished.clone());
         let attempts = Counters::<2>::default();
         registry.register("attempts", "Attempts by what came back", attempts.clone());
+        let transitions = Counters::<2>::default();
+        let help = "What became of the endpoint's breaker; disabled: also by its own answer";
+        registry.register("endpoint_breaker_transitions", help, transitions.clone());
+        let failures = Gauges::default();
+        let help = "Failures of the endpoint in a row; of several, the most";
+        registry.register("endpoint_consecutive_failures", help, failures.clone());
         let backlog = Gauges::default();
         let help = "Deliveries that stand in the endpoint's lane";
         registry.register("endpoint_backlog_deliveries", help, backlog.clone());
         let up = Gauges::default();
-        let help = "1 if deliveries go out, 0 if the endpoint is paused or disabled";
+        let help = "1 if deliveries go out, 0 if its breaker is open, or it is paused or disabled";
         registry.register("endpoint_up", help, up.clone());
-        Family { created, finished, attempts, backlog, up, known: Mutex::default() }
+        let known = Mutex::default();
+        Family { created, finished, attempts, transitions, failures, backlog, up, known }
     }
 
     fn series(&self, name: &str) -> EndpointSeries {
@@ -71,6 +83,13 @@ impl Family {
             created: self.created.get_or_create_owned(&[endpoint()]),
             finished: CounterSet::of_two(&self.finished, endpoint(), "state", FINISHED.into_iter()),
             attempts: CounterSet::of_two(&self.attempts, endpoint(), "outcome", outcomes),
+            transitions: CounterSet::of_two(
+                &self.transitions,
+                endpoint(),
+                "to",
+                TRANSITIONS.into_iter(),
+            ),
+            failures: self.failures.get_or_create_owned(&[endpoint()]),
             backlog: self.backlog.get_or_create_owned(&[endpoint()]),
             up: self.up.get_or_create_owned(&[endpoint()]),
         }
@@ -82,6 +101,10 @@ impl Family {
         self.created.remove(&one);
         self.backlog.remove(&one);
         self.up.remove(&one);
+        self.failures.remove(&one);
+        for to in TRANSITIONS {
+            self.transitions.remove(&[endpoint.clone(), ("to", Cow::Borrowed(to))]);
+        }
         for state in FINISHED {
             self.finished.remove(&[endpoint.clone(), ("state", Cow::Borrowed(state))]);
         }
@@ -100,9 +123,12 @@ impl Metrics {
             return series.clone();
         }
         let own = known.len() < ENDPOINTS_MAX;
-        let series = self.endpoints.series(if own { name } else { OTHER });
+        let mut series = self.endpoints.series(if own { name } else { OTHER });
         if own {
             known.insert(name.into(), series.clone());
+        } else {
+            // rows of failures do not add up: of the others, the longest is set at each scrape
+            series.failures = Gauge::default();
         }
         series
     }
@@ -118,23 +144,29 @@ impl Metrics {
     /// Sets the gauges of all endpoints; of those that share a series, the sum.
     pub(super) fn set_endpoints(&self, endpoints: &[EndpointView]) {
         let known = self.endpoints.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let (mut others, mut others_up) = (0_i64, 1_i64);
+        let (mut others, mut others_up, mut others_failures) = (0_i64, 1_i64, 0_i64);
         for endpoint in endpoints {
             let waiting = endpoint.counts.fresh.saturating_add(endpoint.counts.timed);
             let waiting = i64::try_from(waiting).unwrap_or(i64::MAX);
-            let up = i64::from(endpoint.state.is_active());
+            let up = i64::from(endpoint.state.is_up());
+            let failures = endpoint.state.open.map(|open| i64::from(open.failures));
             if let Some(series) = known.get(endpoint.name.as_str()) {
                 series.backlog.set(waiting);
                 series.up.set(up);
+                if let Some(failures) = failures {
+                    series.failures.set(failures);
+                }
             } else {
                 others = others.saturating_add(waiting);
                 others_up = others_up.min(up);
+                others_failures = others_failures.max(failures.unwrap_or(0));
             }
         }
         if endpoints.iter().any(|endpoint| !known.contains_key(endpoint.name.as_str())) {
             let shared = self.endpoints.series(OTHER);
             shared.backlog.set(others);
             shared.up.set(others_up);
+            shared.failures.set(others_failures);
         }
     }
 }

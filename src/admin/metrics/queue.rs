@@ -101,7 +101,7 @@ impl Metrics {
     pub fn set_status(&self, status: &StatusView) {
         let series = &self.queue;
         // of what is queued or waiting, that which no endpoint takes now is held
-        let held = status.endpoints.iter().filter(|endpoint| !endpoint.state.is_active());
+        let held = status.endpoints.iter().filter(|endpoint| !endpoint.state.is_up());
         let (fresh, timed) = held.fold((0_u64, 0_u64), |(fresh, timed), endpoint| {
             let counts = &endpoint.counts;
             (fresh.saturating_add(counts.fresh), timed.saturating_add(counts.timed))

@@ -13,8 +13,10 @@ use crate::model::Code;
 use crate::model::DeliveryState;
 use crate::model::EndpointState;
 use crate::model::LaneCounts;
+use crate::model::Opened;
 use crate::model::Outcome;
 use crate::model::Phases;
+use crate::model::Time;
 use crate::model::WaitReason;
 use crate::model::view::EndpointView;
 use crate::model::view::StatusView;
@@ -114,11 +116,8 @@ fn attempts_are_counted_with_their_phases() {
 }
 
 fn view(name: &str, fresh: u64, paused: bool) -> EndpointView {
-    let held = crate::model::Held {
-        since: crate::model::Time::ZERO,
-        actor: "uid:0".into(),
-        reason: String::new(),
-    };
+    let held =
+        crate::model::Held { since: Time::ZERO, actor: "uid:0".into(), reason: String::new() };
     EndpointView {
         name: name.into(),
         number: 1,
@@ -126,6 +125,9 @@ fn view(name: &str, fresh: u64, paused: bool) -> EndpointView {
         types: Vec::new(),
         status: String::new(),
         state: EndpointState { paused: paused.then_some(held), disabled: None, open: None },
+        breaker: "closed".into(),
+        rate: None,
+        burst: None,
         origin: String::new(),
         in_flight: 0,
         counts: LaneCounts { fresh, timed: 1, dead: 0, behind: 0 },
@@ -161,6 +163,35 @@ fn endpoints_beyond_the_limit_share_one_series() {
     assert_eq!(value(&metrics, &created("e0")), None);
     metrics.endpoint("e200");
     assert_eq!(value(&metrics, &created("e200")), Some(0.0), "a removal makes room");
+}
+
+#[test]
+fn an_open_breaker_is_seen() {
+    let metrics = Metrics::new(&[]);
+    let crm = metrics.endpoint("crm");
+    let failures = || value(&metrics, "postrider_endpoint_consecutive_failures{endpoint=\"crm\"}");
+    let attempt = |outcome| metrics.attempt_finished(&crm, &Attempt::without_response(outcome));
+    attempt(Outcome::ConnectRefused);
+    attempt(Outcome::TimeoutTotal);
+    attempt(Outcome::Cancelled);
+    assert_eq!(failures(), Some(2.0), "what was our own doing is no failure of the endpoint");
+    attempt(Outcome::Http4xx);
+    assert_eq!(failures(), Some(0.0), "it answers");
+
+    let (now, mut open) = (Time::from_secs(1_000), view("crm", 7, false));
+    let outcome = Outcome::ConnectRefused;
+    open.state.open = Some(Opened { since: now, failures: 12, outcome, probes: 2, until: now });
+    let endpoints = vec![open];
+    metrics.set_status(&StatusView { queued: 7, waiting: 1, endpoints, ..StatusView::default() });
+    metrics.breaker_opened(&crm);
+    let up = value(&metrics, "postrider_endpoint_up{endpoint=\"crm\"}");
+    assert_eq!((failures(), up), (Some(12.0), Some(0.0)));
+    assert_eq!(value(&metrics, "postrider_queue_deliveries{state=\"held\"}"), Some(8.0));
+    let moved = |to: &str| {
+        let labels = format!("{{endpoint=\"crm\",to=\"{to}\"}}");
+        value(&metrics, &format!("postrider_endpoint_breaker_transitions_total{labels}"))
+    };
+    assert_eq!(["open", "closed", "disabled"].map(moved), [Some(1.0), Some(0.0), Some(0.0)]);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! reaches it, too.
 
 mod fields;
+mod flow;
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use crate::config::reader::Reader;
 use crate::config::schema;
 use crate::config::schema::Shape;
 use crate::config::secret::Secret;
+use crate::config::sections::Breaker;
 use crate::config::sections::Retry;
 use crate::config::value::Cidr;
 use crate::model::Endpoint;
@@ -34,6 +36,8 @@ use crate::model::Flow;
 use crate::model::RetryPolicy;
 use crate::model::TypeGlob;
 use crate::model::view::Fault;
+
+pub use flow::BURST_MAX;
 
 /// The longest name of an endpoint, in characters.
 pub const NAME_CHARS_MAX: usize = 63;
@@ -123,6 +127,14 @@ impl EndpointConfig {
         ("response_timeout", Shape::Value),
         ("attempt_timeout", Shape::Value),
         ("retry", Retry::SHAPE),
+        ("breaker", Breaker::SHAPE),
+        ("rate", Shape::Value),
+        ("burst", Shape::Value),
+        ("ordering", Shape::Value),
+        ("ordering_key", Shape::Value),
+        ("on_failure", Shape::Value),
+        ("order_deadline", Shape::Value),
+        ("order_version", Shape::Value),
     ]);
 
     /// What the engine has to know of it.
@@ -190,7 +202,7 @@ impl EndpointConfig {
             checks::retry(reader, &retry);
             retry
         });
-        let flow = Flow::default();
+        let flow = flow::flow(reader, config);
         Some(EndpointConfig {
             name: name?.into(),
             url: url?,

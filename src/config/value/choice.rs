@@ -63,6 +63,28 @@ choice! {
 }
 
 choice! {
+    /// In what order deliveries go out.
+    Ordering {
+        /// As they come.
+        None = "none",
+        /// Those of one ordering key one after another.
+        Key = "key",
+    }
+}
+
+choice! {
+    /// What becomes of later events of a key while an earlier one fails.
+    OnFailure {
+        /// They wait until it is delivered or dead.
+        Block = "block",
+        /// They wait until it is delivered, or a person acts.
+        Park = "park",
+        /// It is dead, and they go on.
+        Skip = "skip",
+    }
+}
+
+choice! {
     /// Which addresses of a name are called, and in which order.
     IpFamily {
         /// IPv4 first.

@@ -4,7 +4,9 @@
 pub mod choice;
 pub mod duration;
 pub mod net;
+pub mod pace;
 pub mod place;
+pub mod pointer;
 pub mod size;
 
 use std::fmt;
@@ -14,10 +16,13 @@ use serde::Deserializer;
 use serde::de::Error;
 use serde::de::Visitor;
 
-pub use choice::{Durability, Idempotency, IpFamily, LogFormat, RetryPlan, TlsVersion, Unmatched};
+pub use choice::{Durability, Idempotency, IpFamily, LogFormat};
+pub use choice::{OnFailure, Ordering, RetryPlan, TlsVersion, Unmatched};
 pub use duration::Dur;
 pub use net::Cidr;
+pub use pace::Pace;
 pub use place::{Mode, Roots, UnixSocket};
+pub use pointer::Pointer;
 pub use size::Size;
 
 /// Reads a value that is written as text, so that a number or a list in its place is reported with

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::admin::backend::Answer;
+use crate::config::value::pace;
 use crate::daemon::backend::stopping;
 use crate::daemon::book::Page;
 use crate::daemon::shared::Rules;
@@ -48,14 +49,22 @@ impl Lens {
             return Some("the endpoint was removed".to_owned());
         };
         let Some(held) = state.disabled.as_ref().or(state.paused.as_ref()) else {
-            let open = state.open?;
-            let (failures, outcome) = (open.failures, open.outcome);
-            return Some(format!("breaker open: {failures} failures, the last {outcome}"));
+            let open = state.open.filter(|_| self.has_breaker(no))?;
+            let (failures, outcome, until) = (open.failures, open.outcome, open.until);
+            let so_often = format!("{failures} failures in a row, the last {outcome}");
+            return Some(format!("breaker open: {so_often}; one is tried at {until}"));
         };
         let word = state.word();
         let (actor, reason) = (&held.actor, &held.reason);
         let why = if reason.is_empty() { "" } else { ": " };
         Some(format!("{word} by {actor}{why}{reason}"))
+    }
+
+    /// Whether the endpoint has a breaker. Its state may be kept although it has none any more.
+    fn has_breaker(&self, no: EndpointNo) -> bool {
+        let page = self.rules.book.page(no);
+        let definition = page.and_then(|page| page.definition.as_deref());
+        definition.is_some_and(|definition| definition.flow.breaker.is_some())
     }
 
     /// A delivery with its steps. `head` is that of its event, where it is still kept.
@@ -124,11 +133,18 @@ impl Lens {
     /// An endpoint. Its dead deliveries are counted by the store.
     pub(super) fn endpoint(&self, page: &Page, dead: u64) -> EndpointView {
         let lane = self.sight.lanes.iter().find(|(no, ..)| *no == page.no);
-        let (state, counts, in_flight) = match lane {
+        let (mut state, counts, in_flight) = match lane {
             Some((_, state, counts, in_flight)) => (state.clone(), *counts, *in_flight),
             None => Default::default(),
         };
+        let breaker = match (self.has_breaker(page.no), &state.open) {
+            (false, _) => "off",
+            (true, None) => "closed",
+            (true, Some(_)) => "open",
+        };
+        state.open = state.open.filter(|_| breaker == "open");
         let definition = page.definition.as_deref();
+        let rate = definition.and_then(|definition| definition.flow.rate.as_ref());
         let types = definition.map(|d| d.types.iter().map(ToString::to_string).collect());
         EndpointView {
             name: page.name.to_string(),
@@ -137,6 +153,9 @@ impl Lens {
             types: types.unwrap_or_default(),
             status: state.word().to_owned(),
             state,
+            breaker: breaker.to_owned(),
+            rate: rate.map(pace::written),
+            burst: rate.map(|rate| rate.burst),
             origin: page.origin.as_str().to_owned(),
             in_flight: u32::try_from(in_flight).unwrap_or(u32::MAX),
             counts: LaneCounts { dead, ..counts },
