@@ -2,6 +2,7 @@
 //! an argument, so that the same question always has the same answer.
 
 pub mod backoff;
+pub mod header;
 pub mod keys;
 pub mod retry_after;
 pub mod routing;
