@@ -22,6 +22,7 @@ mod desk;
 mod envelope;
 mod raw;
 mod results;
+mod said;
 mod service;
 
 pub use desk::Desk;
