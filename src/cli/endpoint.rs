@@ -171,6 +171,16 @@ fn verdict(context: &Context, name: &str, attempt: &Attempt) -> String {
     format!("{sign} {name}   {}{status} in {took}{detail}", attempt.outcome)
 }
 
+/// Where it is defined.
+fn origin(view: &EndpointView) -> &str {
+    match view.origin.as_str() {
+        "config" => "configuration file",
+        "api" => "API",
+        "retired" => "nowhere any more: its deliveries wait until it is defined again or removed",
+        other => other,
+    }
+}
+
 /// What stands in its lane.
 fn backlog(view: &EndpointView) -> String {
     let waiting = view.counts.fresh.saturating_add(view.counts.timed);
@@ -183,10 +193,7 @@ fn card(context: &Context, view: &EndpointView) -> String {
         format!("Endpoint   {}   {}", view.name, view.status),
         format!("URL        {}", text::clean(&view.url)),
         format!("Types      {}", text::clean(&view.types.join(" "))),
-        format!(
-            "Defined    {}",
-            if view.origin == "config" { "configuration file" } else { "API" }
-        ),
+        format!("Defined    {}", origin(view)),
         format!(
             "Lane       {} queued, {} waiting, {} sending, {} dead",
             text::count(view.counts.fresh),

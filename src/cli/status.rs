@@ -119,8 +119,7 @@ fn held(endpoint: &EndpointView) -> Option<&Held> {
 }
 
 fn since(now: Time, held: &Held) -> String {
-    let span = text::span(now.since(held.since));
-    format!(" {}", span.split(' ').next().unwrap_or_default())
+    format!(" {}", text::short_span(now.since(held.since)))
 }
 
 fn warnings(context: &Context, status: &StatusView) -> Vec<String> {
