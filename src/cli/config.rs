@@ -67,7 +67,7 @@ fn check(loaded: &Loaded, context: &Context) -> anyhow::Result<ExitCode> {
     let mut talk = anstream::stderr();
     if !loaded.warnings.is_empty() {
         let text = config::render::render(&loaded.warnings, std::io::stderr().is_terminal());
-        talk.write_all(text.as_bytes())?;
+        writeln!(talk, "{}", text.trim_end())?;
     }
     if !context.options.quiet {
         let count = u64::try_from(loaded.config.endpoints.len()).unwrap_or(u64::MAX);
