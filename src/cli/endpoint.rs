@@ -110,7 +110,10 @@ impl EndpointArgs {
                 change(context, &client, &args.name, "/pause", &reason)?;
             }
             EndpointCommand::Resume(args) => {
-                change(context, &client, &args.name, "/resume", &json!({}))?;
+                let view = change(context, &client, &args.name, "/resume", &json!({}))?;
+                if view.state.disabled.is_some() {
+                    context.say(&format!("It stays so: postrider endpoint enable {}", view.name));
+                }
             }
             EndpointCommand::Enable(args) => {
                 change(context, &client, &args.name, "/enable", &json!({}))?;
@@ -127,10 +130,11 @@ fn change(
     name: &str,
     verb: &str,
     body: &serde_json::Value,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<EndpointView> {
     let view: EndpointView = client.post(list::path_of("endpoints", name, verb)?, body)?;
     let line = || format!("{} is {}, {} waiting", view.name, view.status, backlog(&view));
-    context.one(&view, name, line)
+    context.one(&view, name, line)?;
+    Ok(view)
 }
 
 impl Remove {

@@ -185,3 +185,47 @@ fn a_file_of_events_is_sent_whole_or_what_is_valid_of_it() {
     assert!(said(&partial).contains("accepted 1 event, rejected 1"), "{}", said(&partial));
     assert_eq!(receiver.arrivals(1)[0].body, b"1");
 }
+
+/// What commands are told of in other tests by a script, they are told here by the daemon itself.
+#[test]
+fn every_command_understands_the_daemon() {
+    let receiver = Receiver::start();
+    receiver.always(410);
+    let home = Home::new().endpoint("billing", &receiver, "");
+    let daemon = home.start();
+    let answer = daemon.submit(&Request::post("/v1/events/order.created", "{}")).json();
+    let (event, delivery) = (&answer["id"], &answer["deliveries"][0]["id"]);
+    let (event, delivery) = (event.as_str().unwrap(), delivery.as_str().unwrap());
+    daemon.until("it is dead", || daemon.show("/v1/status")["dead"] == 1);
+    receiver.always(200);
+    let script = [
+        ("status", "! billing is disabled: the endpoint answered 410."),
+        ("health", "WARNING: billing is disabled"),
+        ("event list", event),
+        ("event show EVENT", delivery),
+        ("event show EVENT --payload", "{}"),
+        ("delivery list --state dead --outcome http_410 --since 1h", delivery),
+        ("delivery show DELIVERY", "dead: refused for good"),
+        ("endpoint list", "billing\tdisabled"),
+        ("endpoint show billing", "the endpoint answered 410"),
+        ("endpoint resume billing", "It stays so: postrider endpoint enable billing"),
+        ("endpoint enable billing", "billing is active"),
+        ("endpoint pause billing --reason weekend", "billing is paused"),
+        ("replay --endpoint billing --dry-run", "Would send 1 delivery again"),
+        ("replay --endpoint billing", "again"),
+        ("delivery list --state held", "paused by uid:"),
+        ("delivery cancel DELIVERY --yes", "cancelled"),
+        ("endpoint resume billing", "billing is active"),
+        ("delivery retry DELIVERY", delivery),
+        ("endpoint test billing", "billing   ok 200 in"),
+        ("drain", "draining"),
+        ("drain --resume", "running"),
+        ("reload", "reloaded, nothing changed"),
+    ];
+    for (line, part) in script {
+        let line = line.replace("EVENT", event).replace("DELIVERY", delivery);
+        let ended = postrider(&home, &line.split(' ').collect::<Vec<_>>());
+        assert!(ended.status.success(), "{line}: {}", said(&ended));
+        assert!(said(&ended).contains(part), "{line}: {part:?} in {}", said(&ended));
+    }
+}
