@@ -12,12 +12,10 @@ use crate::admin::Room;
 use crate::admin::backend::Backend;
 use crate::admin::backend::DeliveryFilter;
 use crate::admin::body;
-use crate::admin::events;
+use crate::admin::id::find;
 use crate::admin::paging;
 use crate::admin::query::Query;
 use crate::admin::refusal::Refusal;
-use crate::model::Code;
-use crate::model::DeliveryId;
 
 pub(super) async fn list<B: Backend>(
     State(room): State<Room<B>>,
@@ -67,19 +65,4 @@ pub(super) async fn cancel<B: Backend>(
     let actor = admin::bare_command(request).await?;
     let id = find(&*room.backend, &id).await?;
     Ok(body::json(StatusCode::OK, &room.backend.cancel(id, actor).await?))
-}
-
-/// The delivery that an id, or an unambiguous beginning of one, stands for.
-async fn find<B: Backend>(backend: &B, text: &str) -> Result<DeliveryId, Refusal> {
-    if let Ok(id) = text.parse() {
-        return Ok(id);
-    }
-    let chars = text.strip_prefix("dlv_").unwrap_or(text);
-    if chars.len() < events::ID_CHARS_MIN {
-        return Err(events::too_short("delivery"));
-    }
-    let range = DeliveryId::range_of_prefix(chars);
-    let (low, high) =
-        range.map_err(|_| Refusal::new(Code::NotFound, "not the id of a delivery"))?;
-    events::one(&backend.deliveries_between(low, high).await?, "delivery")
 }

@@ -15,14 +15,10 @@ use crate::admin::Room;
 use crate::admin::backend::Backend;
 use crate::admin::backend::EventFilter;
 use crate::admin::body;
+use crate::admin::id::find;
 use crate::admin::paging;
 use crate::admin::query::Query;
 use crate::admin::refusal::Refusal;
-use crate::model::Code;
-use crate::model::EventId;
-
-/// The shortest abbreviation of an id, in characters after the prefix.
-pub(crate) const ID_CHARS_MIN: usize = 8;
 
 pub(super) async fn list<B: Backend>(
     State(room): State<Room<B>>,
@@ -84,32 +80,4 @@ pub(super) async fn payload<B: Backend>(
         (header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment")),
     ];
     Ok((headers, Body::from(payload.body)).into_response())
-}
-
-/// The event that an id, or an unambiguous beginning of one, stands for.
-async fn find<B: Backend>(backend: &B, text: &str) -> Result<EventId, Refusal> {
-    if let Ok(id) = text.parse() {
-        return Ok(id);
-    }
-    let chars = text.strip_prefix("evt_").unwrap_or(text);
-    if chars.len() < ID_CHARS_MIN {
-        return Err(too_short("event"));
-    }
-    let range = EventId::range_of_prefix(chars);
-    let (low, high) = range.map_err(|_| Refusal::new(Code::NotFound, "not the id of an event"))?;
-    one(&backend.events_between(low, high).await?, "event")
-}
-
-pub(super) fn too_short(what: &str) -> Refusal {
-    let detail = format!("give the id of an {what}, or its first {ID_CHARS_MIN} characters");
-    Refusal::new(Code::NotFound, detail)
-}
-
-/// The only one of these.
-pub(super) fn one<T: Copy>(found: &[T], what: &str) -> Result<T, Refusal> {
-    match found {
-        [] => Err(Refusal::new(Code::NotFound, format!("no {what} begins with this"))),
-        [only] => Ok(*only),
-        _ => Err(Refusal::new(Code::Ambiguous, "give more characters of the id")),
-    }
 }

@@ -15,6 +15,7 @@ mod cursor;
 mod deliveries;
 mod endpoints;
 mod events;
+mod id;
 mod identify;
 mod paging;
 mod query;

@@ -10,6 +10,7 @@ use clap::Subcommand;
 use crate::cli::exit::Exit;
 use crate::cli::output;
 use crate::cli::output::Context;
+use crate::cli::text;
 use crate::config;
 use crate::config::Loaded;
 use crate::daemon::run;
@@ -66,11 +67,12 @@ fn check(loaded: &Loaded, context: &Context) -> anyhow::Result<ExitCode> {
     let mut talk = anstream::stderr();
     if !loaded.warnings.is_empty() {
         let text = config::render::render(&loaded.warnings, std::io::stderr().is_terminal());
-        talk.write_all(text.as_bytes())?;
+        writeln!(talk, "{}", text.trim_end())?;
     }
     if !context.options.quiet {
-        let (endpoints, path) = (loaded.config.endpoints.len(), context.options.config.display());
-        writeln!(talk, "{path}: valid, {endpoints} endpoints")?;
+        let count = u64::try_from(loaded.config.endpoints.len()).unwrap_or(u64::MAX);
+        let endpoints = text::things(count, "endpoint", "endpoints");
+        writeln!(talk, "{}: valid, {endpoints}", context.options.config.display())?;
     }
     Ok(Exit::Done.into())
 }

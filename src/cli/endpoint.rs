@@ -110,7 +110,10 @@ impl EndpointArgs {
                 change(context, &client, &args.name, "/pause", &reason)?;
             }
             EndpointCommand::Resume(args) => {
-                change(context, &client, &args.name, "/resume", &json!({}))?;
+                let view = change(context, &client, &args.name, "/resume", &json!({}))?;
+                if view.state.disabled.is_some() {
+                    context.say(&format!("It stays so: postrider endpoint enable {}", view.name));
+                }
             }
             EndpointCommand::Enable(args) => {
                 change(context, &client, &args.name, "/enable", &json!({}))?;
@@ -127,10 +130,11 @@ fn change(
     name: &str,
     verb: &str,
     body: &serde_json::Value,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<EndpointView> {
     let view: EndpointView = client.post(list::path_of("endpoints", name, verb)?, body)?;
     let line = || format!("{} is {}, {} waiting", view.name, view.status, backlog(&view));
-    context.one(&view, name, line)
+    context.one(&view, name, line)?;
+    Ok(view)
 }
 
 impl Remove {
@@ -171,6 +175,16 @@ fn verdict(context: &Context, name: &str, attempt: &Attempt) -> String {
     format!("{sign} {name}   {}{status} in {took}{detail}", attempt.outcome)
 }
 
+/// Where it is defined.
+fn origin(view: &EndpointView) -> &str {
+    match view.origin.as_str() {
+        "config" => "configuration file",
+        "api" => "API",
+        "retired" => "nowhere any more: its deliveries wait until it is defined again or removed",
+        other => other,
+    }
+}
+
 /// What stands in its lane.
 fn backlog(view: &EndpointView) -> String {
     let waiting = view.counts.fresh.saturating_add(view.counts.timed);
@@ -196,10 +210,7 @@ fn card(context: &Context, view: &EndpointView) -> String {
         format!("Endpoint   {}   {}", view.name, view.status),
         format!("URL        {}", text::clean(&view.url)),
         format!("Types      {}", text::clean(&view.types.join(" "))),
-        format!(
-            "Defined    {}",
-            if view.origin == "config" { "configuration file" } else { "API" }
-        ),
+        format!("Defined    {}", origin(view)),
         format!(
             "Lane       {} queued, {} waiting, {} sending, {} dead",
             text::count(view.counts.fresh),

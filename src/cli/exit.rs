@@ -26,7 +26,7 @@ pub enum Exit {
     TimedOut = 7,
     /// `send --wait`: a delivery ended dead or cancelled.
     Undelivered = 8,
-    /// `health`: something needs attention.
+    /// `health`: deliveries are late, or the daemon cannot be reached.
     Unhealthy = 69,
     /// `run`: the store does not open, or failed (`EX_IOERR`).
     StoreFailed = 74,
@@ -58,7 +58,7 @@ impl Failure {
 }
 
 impl From<Problem> for Failure {
-    /// The daemon's refusal, with each fault on a line of its own.
+    /// The daemon's refusal, with each fault on a line of its own unless it has been said.
     fn from(problem: Problem) -> Failure {
         let exit = match problem.status {
             400 | 413 | 415 | 422 => Exit::Usage,
@@ -69,7 +69,10 @@ impl From<Problem> for Failure {
         };
         let mut message = format!("{} ({})", problem.detail, problem.code);
         for fault in problem.errors.iter().filter(|fault| !fault.pointer.is_empty()) {
-            message.push_str(&format!("\n  {}: {}", fault.pointer, fault.detail));
+            let line = format!("{}: {}", fault.pointer, fault.detail);
+            if !problem.detail.contains(&line) {
+                message.push_str(&format!("\n  {line}"));
+            }
         }
         Failure { exit, message: text::clean_lines(&message) }
     }
@@ -99,5 +102,7 @@ mod tests {
             failure.message,
             "2 fields are not valid (validation)\n  /a: is wrong\n  /b: is odd"
         );
+        let one = Failure::from(Problem::invalid(vec![Fault::new("/a", "x", "is wrong")]));
+        assert_eq!(one.message, "/a: is wrong (validation)");
     }
 }

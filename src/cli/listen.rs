@@ -30,7 +30,7 @@ pub(super) mod line;
 /// Exit code: the requests that were waited for did not come in time.
 const EXIT_TIMED_OUT: u8 = 7;
 
-/// Receive webhooks here, verify their signatures, print or forward them.
+/// Receive webhooks here, verify their signatures, print or forward them
 ///
 ///   # print what comes
 ///   postrider listen --secret-file secret.txt

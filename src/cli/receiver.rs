@@ -61,7 +61,8 @@ pub type Clock = Arc<dyn Fn() -> Time + Send + Sync>;
 
 /// What a receiver is made of.
 pub struct Receiver {
-    /// What signatures are checked with; with none they are not checked.
+    /// What signatures are checked with; with none they are not checked. What does not verify is
+    /// answered 401, and handed to nobody.
     pub keys: VerifyKeys,
     /// How requests are answered.
     pub script: Script,
@@ -231,6 +232,9 @@ impl Shared {
     }
 
     async fn accept(&self, arrival: &Arrival) -> (Option<StatusCode>, Option<String>) {
+        if matches!(arrival.signature, Signature::Bad(_)) {
+            return (Some(StatusCode::UNAUTHORIZED), None);
+        }
         let Some(to) = &self.receiver.forward_to else { return (Some(StatusCode::OK), None) };
         match to.post(&arrival.headers, arrival.body.clone()).await {
             Ok(status) => (Some(status), None),

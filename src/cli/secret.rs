@@ -17,7 +17,7 @@ use crate::policy::keys::ED25519_KEY_BYTES;
 use crate::policy::keys::ed25519_key_texts;
 use crate::policy::keys::shared_key_text;
 
-/// Make signing secrets.
+/// Make signing secrets
 ///
 ///   # a secret for one endpoint, readable by you alone
 ///   postrider secret generate --out /etc/postrider/secrets/billing

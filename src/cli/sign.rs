@@ -18,7 +18,7 @@ use crate::policy::keys::SigningKey;
 use crate::policy::sign::SignatureHeaders;
 use crate::policy::sign::sign;
 
-/// Sign a payload (Standard Webhooks), to try out a receiver.
+/// Sign a payload (Standard Webhooks), to try out a receiver
 ///
 ///   # the three headers
 ///   postrider sign --secret-file secret.txt order.json

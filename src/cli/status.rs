@@ -121,8 +121,7 @@ fn held(endpoint: &EndpointView) -> Option<&Held> {
 }
 
 fn since(now: Time, from: Time) -> String {
-    let span = text::span(now.since(from));
-    format!(" {}", span.split(' ').next().unwrap_or_default())
+    format!(" {}", text::short_span(now.since(from)))
 }
 
 fn warnings(context: &Context, status: &StatusView) -> Vec<String> {

@@ -66,6 +66,18 @@ pub fn span(span: Duration) -> String {
     }
 }
 
+/// A span in its largest unit alone, for a narrow column: `83ms`, `5s`, `4m`, `3d`.
+pub fn short_span(span: Duration) -> String {
+    let seconds = span.as_secs();
+    match seconds {
+        0 => format!("{}ms", span.as_millis()),
+        1..=59 => format!("{seconds}s"),
+        60..=3_599 => format!("{}m", seconds / 60),
+        3_600..=86_399 => format!("{}h", seconds / 3_600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
 /// How long ago, or in how long, a time is.
 pub fn relative(now: Time, time: Time) -> String {
     if time > now {
@@ -124,11 +136,6 @@ pub fn clean_lines(text: &str) -> String {
     text.split('\n').map(clean).collect::<Vec<_>>().join("\n")
 }
 
-/// The first characters of an id, as many as a command takes for it.
-pub fn short(id: &str) -> &str {
-    id.get(..12).unwrap_or(id)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,6 +155,8 @@ mod tests {
         let text = |millis: u64| span(Duration::from_millis(millis));
         let texts = [83, 5_200, 8_000, 42_000, 252_000, 300_000, 273_600_000].map(text);
         assert_eq!(texts, ["83 ms", "5.2 s", "8 s", "42 s", "4m 12s", "5m", "3d 4h"]);
+        let short = |seconds: u64| short_span(Duration::from_secs(seconds));
+        assert_eq!([1, 82, 7_300, 200_000].map(short), ["1s", "1m", "2h", "2d"]);
         let now = Time::from_secs(100);
         assert_eq!(relative(now, Time::from_secs(40)), "1m ago");
         assert_eq!(relative(now, Time::from_secs(105)), "in 5 s");

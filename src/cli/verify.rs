@@ -22,7 +22,7 @@ use crate::model::Time;
 use crate::policy::verify::TOLERANCE_SECS;
 use crate::policy::verify::VerifyError;
 
-/// Verify a signed request (Standard Webhooks); exits with 1 if it must not be trusted.
+/// Verify a signed request (Standard Webhooks); exits with 1 if it must not be trusted
 ///
 ///   # a captured request: headers, an empty line, the body
 ///   postrider verify --secret-file secret.txt request.txt

@@ -4,31 +4,9 @@ use figment::value::Dict;
 use http::HeaderName;
 use http::HeaderValue;
 
-/// Headers of one endpoint at most.
-pub const HEADERS_MAX: usize = 64;
-/// The longest value of a header, in bytes.
-pub const HEADER_VALUE_BYTES_MAX: usize = 8192;
+use crate::policy::header::HEADER_VALUE_BYTES_MAX;
+use crate::policy::header::is_reserved;
 
-/// Names that postrider or HTTP itself gives, and that the configuration must not.
-const RESERVED: [&str; 15] = [
-    "accept-encoding",
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "expect",
-    "host",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "traceparent",
-    "upgrade",
-    "user-agent",
-];
-/// What reserved names begin with.
-const RESERVED_PREFIXES: [&str; 2] = ["webhook-", "postrider-"];
 /// Parts of names whose values are secrets.
 const SENSITIVE: [&str; 7] = ["auth", "cookie", "key", "password", "secret", "signature", "token"];
 
@@ -72,11 +50,10 @@ pub fn is_sensitive(name: &str) -> bool {
 
 fn header(name: &str, value: Option<&str>) -> Result<(HeaderName, HeaderValue), HeaderError> {
     let name: HeaderName = name.parse().map_err(|_| HeaderError::Name)?;
-    let begins = |prefix: &&str| name.as_str().starts_with(prefix);
     if name == http::header::CONTENT_TYPE {
         return Err(HeaderError::Reserved("; use the key `content_type`"));
     }
-    if RESERVED.contains(&name.as_str()) || RESERVED_PREFIXES.iter().any(begins) {
+    if is_reserved(name.as_str()) {
         return Err(HeaderError::Reserved(""));
     }
     let value = value.ok_or(HeaderError::Type)?;

@@ -110,6 +110,8 @@ section! {
         max_batch: u32 = 1000, from 1, to 1000;
         /// The largest batch.
         max_batch_bytes: Size = Size::mib(8), from Size::bytes(1), to Size::mib(256);
+        /// Events in a second from one source, and so many at once; 0: no limit.
+        max_rate: u32 = 0, from 0, to 1_000_000;
         /// Whether only JSON is accepted.
         require_json: bool = false;
         /// Whether submitters name their requests.

@@ -22,15 +22,14 @@ use crate::courier::guard::Guard;
 use crate::courier::settings::EgressRules;
 use crate::courier::settings::IpFamily;
 use crate::courier::settings::Limits;
+use crate::policy::header::HEADER_VALUE_BYTES_MAX;
+use crate::policy::header::HEADERS_MAX;
+use crate::policy::header::is_reserved;
 use crate::policy::keys::SigningKey;
 use crate::policy::sign::SignatureHeaders;
 
 /// The longest URL, in bytes.
 pub const URL_BYTES_MAX: usize = 2048;
-/// The most headers an endpoint may add.
-pub const HEADERS_MAX: usize = 32;
-/// The longest value of an added header, in bytes.
-pub const HEADER_VALUE_BYTES_MAX: usize = 4096;
 
 /// Last labels of names that only mean something inside a network.
 const INTERNAL_SUFFIXES: [&str; 10] = [
@@ -45,27 +44,6 @@ const INTERNAL_SUFFIXES: [&str; 10] = [
     "test",
     "invalid",
 ];
-
-/// Headers that HTTP itself or postrider sets.
-const RESERVED_HEADERS: [&str; 16] = [
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "expect",
-    "host",
-    "http2-settings",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "traceparent",
-    "tracestate",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "user-agent",
-];
-const RESERVED_PREFIXES: [&str; 2] = ["webhook-", "postrider-"];
 
 /// How an endpoint is described by the configuration. It has no `Debug`, because URL and headers
 /// may hold secrets.
@@ -287,14 +265,12 @@ fn headers(written: &[(String, String)], signature_prefix: &str) -> Result<Heade
     if let Some((name, _)) = written.get(HEADERS_MAX) {
         return Err(wrong(name, "is one too many"));
     }
+    let prefix = signature_prefix.to_ascii_lowercase();
     let mut headers = HeaderMap::with_capacity(written.len());
     for (name, value) in written {
         let key: HeaderName = name.parse().map_err(|_| wrong(name, "is not a valid name"))?;
-        let ours = |prefix: &str| !prefix.is_empty() && key.as_str().starts_with(prefix);
-        if RESERVED_HEADERS.contains(&key.as_str())
-            || RESERVED_PREFIXES.into_iter().any(ours)
-            || ours(&signature_prefix.to_ascii_lowercase())
-        {
+        let signs = !prefix.is_empty() && key.as_str().starts_with(&prefix);
+        if signs || is_reserved(key.as_str()) {
             return Err(wrong(name, "is set by postrider itself"));
         }
         if value.len() > HEADER_VALUE_BYTES_MAX {

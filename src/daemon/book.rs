@@ -65,11 +65,12 @@ pub(crate) struct Page {
     pub(crate) series: EndpointSeries,
 }
 
-/// All endpoints that are not removed.
+/// All endpoints that are not removed, and the names of those that are.
 #[derive(Clone, Default)]
 pub(crate) struct Book {
     pages: BTreeMap<EndpointNo, Page>,
     names: BTreeMap<Arc<str>, EndpointNo>,
+    removed: BTreeMap<EndpointNo, Arc<str>>,
 }
 
 /// Why an endpoint cannot be called.
@@ -115,9 +116,24 @@ impl Book {
         self.pages.values()
     }
 
-    /// The name of an endpoint; of one that was removed, its number.
+    /// The name of an endpoint. One that was removed has its number behind it (`crm#2`), because
+    /// another may have the name by now.
     pub(crate) fn name(&self, no: EndpointNo) -> String {
-        self.pages.get(&no).map_or_else(|| format!("#{}", no.0), |page| page.name.to_string())
+        if let Some(page) = self.pages.get(&no) {
+            return page.name.to_string();
+        }
+        let name = self.removed.get(&no).map(Arc::as_ref).unwrap_or_default();
+        format!("{name}#{}", no.0)
+    }
+
+    /// The endpoint that a text as [`Book::name`] gives it stands for.
+    pub(crate) fn number(&self, text: &str) -> Option<EndpointNo> {
+        if let Some(no) = self.names.get(text) {
+            return Some(*no);
+        }
+        let (_, number) = text.rsplit_once('#')?;
+        let no = EndpointNo(number.parse().ok()?);
+        (self.name(no) == text).then_some(no)
     }
 
     /// Takes an endpoint out.
@@ -126,6 +142,7 @@ impl Book {
         let mut book = self.clone();
         if let Some(page) = book.pages.remove(&no) {
             book.names.remove(&page.name);
+            book.removed.insert(no, page.name);
         }
         book
     }
@@ -146,6 +163,8 @@ pub(crate) fn bind(
     let mut live: BTreeMap<&str, &EndpointEntry> = BTreeMap::new();
     live.extend(entries.iter().filter(|e| e.removed.is_none()).map(|e| (e.name.as_str(), e)));
     let mut binding = Binding { book: Book::default(), endpoints: Vec::new(), entries: Vec::new() };
+    let removed = entries.iter().filter(|entry| entry.removed.is_some());
+    binding.book.removed = removed.map(|entry| (entry.no, entry.name.as_str().into())).collect();
     for definition in &config.endpoints {
         let known = live.remove(&*definition.name);
         if known.is_some_and(|entry| entry.definition.is_some()) {

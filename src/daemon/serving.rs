@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::OnceLock;
 
@@ -80,6 +81,7 @@ pub(crate) fn intake_settings(config: &Config) -> Settings {
         payload_bytes_max: ingest.max_payload.in_memory(),
         batch_events_max: usize::try_from(ingest.max_batch).unwrap_or(usize::MAX),
         batch_bytes_max: ingest.max_batch_bytes.in_memory(),
+        rate_max: NonZeroU32::new(ingest.max_rate),
         json_only: ingest.require_json,
         idempotency: match ingest.idempotency {
             value::Idempotency::Required => Idempotency::Required,

@@ -60,9 +60,10 @@ pub fn refused(refusal: &Refusal) -> Problem {
             Code::DiskLow,
             "the store's disk has less free space than storage.min_free_disk; deliveries go on",
         ),
-        Refusal::Draining => {
-            Problem::new(Code::Draining, "the daemon is about to stop; try again shortly")
-        }
+        Refusal::Draining => Problem::new(
+            Code::Draining,
+            "the daemon is drained or about to stop; try again shortly",
+        ),
         Refusal::NoEndpointMatches => Problem::new(
             Code::NoEndpointMatches,
             "no endpoint takes events of this type, and ingest.unmatched is \"reject\"",

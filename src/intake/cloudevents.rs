@@ -17,12 +17,11 @@ use serde_json::Map;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::intake::attributes;
-use crate::intake::attributes::FromHeaders;
 use crate::intake::batch::Item;
 use crate::intake::raw;
+use crate::intake::said::Said;
 use crate::model::IdempotencyKey;
-use crate::model::Submission;
+use crate::model::Time;
 use crate::model::problem::Code;
 use crate::model::view::Fault;
 use crate::model::view::Problem;
@@ -51,7 +50,7 @@ pub(super) fn mode(headers: &HeaderMap) -> Option<Mode> {
 pub(super) fn structured(headers: &HeaderMap, body: &[u8], source: &Arc<str>) -> Item {
     let fault = |error: serde_json::Error| vec![Fault::new("", "malformed", error.to_string())];
     let event: Members<'_> = serde_json::from_slice(body).map_err(fault)?;
-    of_json(event, FromHeaders::read(headers), source)
+    of_json(event, Said::in_headers(headers), source)
 }
 
 /// The events of a batch.
@@ -70,7 +69,7 @@ pub(super) fn batch(
     let mut shared = headers.clone();
     // one key cannot stand for many events: theirs are their own ids
     shared.remove("idempotency-key");
-    Ok(events.into_iter().map(|e| of_json(e, FromHeaders::read(&shared), source)).collect())
+    Ok(events.into_iter().map(|e| of_json(e, Said::in_headers(&shared), source)).collect())
 }
 
 /// The event of a binary request: attributes in `ce-` headers, the body untouched.
@@ -94,13 +93,13 @@ pub(super) fn binary(headers: &HeaderMap, body: Bytes, source: &Arc<str>) -> Ite
         return Err(faults);
     }
     let content_type = raw::content_type(headers);
-    build(event, FromHeaders::read(headers), (body, content_type), source)
+    build(event, Said::in_headers(headers), (body, content_type), source)
 }
 
 /// The members of an event as they are written: its data is to arrive byte for byte.
 type Members<'a> = BTreeMap<String, &'a RawValue>;
 
-fn of_json(mut members: Members<'_>, said: FromHeaders, source: &Arc<str>) -> Item {
+fn of_json(mut members: Members<'_>, said: Said, source: &Arc<str>) -> Item {
     let data = members.remove("data");
     let mut event = Map::new();
     for (name, text) in members {
@@ -144,11 +143,10 @@ fn is_json(content_type: &str) -> bool {
 
 fn build(
     event: Map<String, Value>,
-    said: FromHeaders,
-    (body, content_type): (Bytes, Arc<str>),
+    mut said: Said,
+    payload: (Bytes, Arc<str>),
     source: &Arc<str>,
 ) -> Item {
-    let FromHeaders { mut attributes, delay, endpoints, key, mut faults } = said;
     let mut texts = Vec::new();
     for (name, value) in event {
         match value {
@@ -156,7 +154,7 @@ fn build(
             Value::String(text) => texts.push((name, text)),
             Value::Bool(_) | Value::Number(_) => texts.push((name, value.to_string())),
             Value::Array(_) | Value::Object(_) => {
-                faults.push(Fault::new(format!("/{name}"), "type", "must be a simple value"));
+                said.faults.push(Fault::new(format!("/{name}"), "type", "must be a simple value"));
             }
         }
     }
@@ -165,44 +163,25 @@ fn build(
         Some(texts.remove(at).1).filter(|text| !text.is_empty())
     };
     if take("specversion").as_deref() != Some("1.0") {
-        faults.push(Fault::new("/specversion", "version", "must be 1.0"));
+        said.faults.push(Fault::new("/specversion", "version", "must be 1.0"));
     }
-    let event_type = take("type").unwrap_or_default().parse();
-    let event_type = event_type
-        .map_err(|error: crate::model::event::TypeError| {
-            faults.push(Fault::new("/type", "type", error.to_string()));
-        })
-        .ok();
+    let event_type = said.event_type(&take("type").unwrap_or_default());
     if let Some(time) = take("time") {
-        match time.parse() {
-            Ok(time) => attributes.occurred_at = Some(time),
-            Err(error) => {
-                let error: crate::model::time::TimeError = error;
-                faults.push(Fault::new("/time", "time", error.to_string()));
-            }
+        match time.parse::<Time>() {
+            Ok(time) => said.attributes.occurred_at = Some(time),
+            Err(error) => said.faults.push(Fault::new("/time", "time", error.to_string())),
         }
     }
     let of = |name: &str| texts.iter().find(|(key, _)| key == name).map(|(_, text)| text.as_str());
     let named =
         of("id").zip(of("source")).filter(|(id, source)| !(id.is_empty() || source.is_empty()));
     let Some((id, origin)) = named else {
-        faults.push(Fault::new("/id", "missing", "id and source must be present"));
-        return Err(faults);
+        said.faults.push(Fault::new("/id", "missing", "id and source must be present"));
+        return Err(said.faults);
     };
-    let key = key.or_else(|| own_key(origin, id));
-    attributes.cloudevents = texts;
-    faults.extend(attributes::check_times(attributes.deliver_at, delay));
-    let (Some(event_type), true) = (event_type, faults.is_empty()) else { return Err(faults) };
-    Ok(Submission {
-        source: Arc::clone(source),
-        event_type,
-        content_type,
-        body,
-        attributes: Box::new(attributes),
-        delay,
-        endpoints,
-        idempotency_key: key,
-    })
+    said.key = said.key.or_else(|| own_key(origin, id));
+    said.attributes.cloudevents = texts;
+    said.submission(event_type, payload, source)
 }
 
 /// The key that source and id are: `ce-` and a hash, since either may be longer than a key.

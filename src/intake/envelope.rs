@@ -11,10 +11,11 @@ use serde_json::value::RawValue;
 
 use crate::intake::attributes;
 use crate::intake::attributes::Delay;
+use crate::intake::batch::Item;
+use crate::intake::said::Said;
 use crate::model::Attributes;
-use crate::model::EventType;
-use crate::model::Submission;
 use crate::model::Time;
+use crate::model::event::KeyError;
 use crate::model::view::Fault;
 
 /// The envelope as it is written.
@@ -46,27 +47,22 @@ struct Envelope<'a> {
 }
 
 /// Reads one envelope. Faults carry pointers into it.
-pub(super) fn read(text: &[u8], source: &Arc<str>) -> Result<Submission, Vec<Fault>> {
+pub(super) fn read(text: &[u8], source: &Arc<str>) -> Item {
     let envelope: Envelope<'_> = serde_json::from_slice(text)
         .map_err(|error| vec![Fault::new("", "malformed", error.to_string())])?;
-    let mut faults = Vec::new();
-    let event_type = envelope
-        .event_type
-        .parse::<EventType>()
-        .map_err(|error| faults.push(Fault::new("/type", "type", error.to_string())))
-        .ok();
-    let (body, content_type) = payload(&envelope, &mut faults);
-    let delay = envelope.delay.as_deref().and_then(|delay| {
-        let delay = delay.parse::<Delay>();
-        delay.map_err(|error| faults.push(Fault::new("/delay", "duration", error))).ok()
+    let mut said = Said::default();
+    let event_type = said.event_type(&envelope.event_type);
+    let payload = payload(&envelope, &mut said.faults);
+    said.delay = envelope.delay.as_deref().and_then(|delay| {
+        let delay = delay.parse::<Delay>().map(|delay| delay.0);
+        delay.map_err(|error| said.faults.push(Fault::new("/delay", "duration", error))).ok()
     });
-    let idempotency_key = envelope.idempotency_key.as_deref().and_then(|key| {
-        let fault = |error: crate::model::event::KeyError| {
-            Fault::new("/idempotency_key", "key", error.to_string())
-        };
-        key.parse().map_err(|error| faults.push(fault(error))).ok()
+    said.key = envelope.idempotency_key.as_deref().and_then(|key| {
+        let fault = |error: KeyError| Fault::new("/idempotency_key", "key", error.to_string());
+        key.parse().map_err(|error| said.faults.push(fault(error))).ok()
     });
-    let attributes = Attributes {
+    said.endpoints = envelope.endpoints;
+    said.attributes = Attributes {
         occurred_at: envelope.occurred_at,
         deliver_at: envelope.deliver_at,
         ordering_key: envelope.ordering_key,
@@ -79,20 +75,8 @@ pub(super) fn read(text: &[u8], source: &Arc<str>) -> Result<Submission, Vec<Fau
         metadata: envelope.metadata.into_iter().collect(),
         cloudevents: Vec::new(),
     };
-    faults.extend(attributes::check(&attributes));
-    let delay = delay.map(|delay| delay.0);
-    faults.extend(attributes::check_times(attributes.deliver_at, delay));
-    let (Some(event_type), true) = (event_type, faults.is_empty()) else { return Err(faults) };
-    Ok(Submission {
-        source: Arc::clone(source),
-        event_type,
-        content_type,
-        body,
-        attributes: Box::new(attributes),
-        delay,
-        endpoints: envelope.endpoints,
-        idempotency_key,
-    })
+    said.faults.extend(attributes::check(&said.attributes));
+    said.submission(event_type, payload, source)
 }
 
 fn payload(envelope: &Envelope<'_>, faults: &mut Vec<Fault>) -> (Bytes, Arc<str>) {
@@ -124,7 +108,7 @@ fn payload(envelope: &Envelope<'_>, faults: &mut Vec<Fault>) -> (Bytes, Arc<str>
 mod tests {
     use super::*;
 
-    fn read_text(text: &str) -> Result<Submission, Vec<Fault>> {
+    fn read_text(text: &str) -> Item {
         read(text.as_bytes(), &"uid:1".into())
     }
 

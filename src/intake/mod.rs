@@ -20,8 +20,10 @@ mod body;
 mod cloudevents;
 mod desk;
 mod envelope;
+mod rates;
 mod raw;
 mod results;
+mod said;
 mod service;
 
 pub use desk::Desk;
@@ -30,6 +32,7 @@ pub use desk::Own;
 pub use service::Intake;
 pub use service::Peer;
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// Whether an idempotency key must come with a submission.
@@ -52,6 +55,8 @@ pub struct Settings {
     pub batch_events_max: usize,
     /// The largest batch request, in bytes.
     pub batch_bytes_max: usize,
+    /// The most events in a second from one source; `None` for no limit.
+    pub rate_max: Option<NonZeroU32>,
     /// Whether payloads must be JSON.
     pub json_only: bool,
     /// Whether an idempotency key must come with a submission.

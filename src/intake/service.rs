@@ -26,6 +26,7 @@ use crate::intake::body;
 use crate::intake::cloudevents;
 use crate::intake::cloudevents::Mode;
 use crate::intake::envelope;
+use crate::intake::rates::Rates;
 use crate::intake::raw;
 use crate::intake::results::ItemResult;
 use crate::intake::results::Results;
@@ -55,12 +56,14 @@ pub struct Peer {
 pub struct Intake<D> {
     desk: Arc<D>,
     settings: ArcSwap<Settings>,
+    rates: Rates,
 }
 
 impl<D: Desk> Intake<D> {
     /// An intake in front of the hub.
     pub fn new(desk: Arc<D>, settings: Settings) -> Intake<D> {
-        Intake { desk, settings: ArcSwap::from_pointee(settings) }
+        let settings = ArcSwap::from_pointee(settings);
+        Intake { desk, settings, rates: Rates::default() }
     }
 
     /// Changes limits and habits for requests from now on.
@@ -179,6 +182,7 @@ impl<D: Desk> Intake<D> {
 
     async fn one(&self, item: Item, settings: &Settings) -> Result<Answer, Problem> {
         let submission = check(item, settings).map_err(|problem| *problem)?;
+        self.pace(&submission.source, 1, settings)?;
         let event_type = submission.event_type.clone();
         let answers = self.desk.submit(vec![submission], SubmitMode::Whole).await;
         let admitted = answers
@@ -219,6 +223,9 @@ impl<D: Desk> Intake<D> {
                 Err(problem) => problems.push(Some(*problem)),
             }
         }
+        if let Some(first) = submissions.first() {
+            self.pace(&first.source, submissions.len(), settings)?;
+        }
         let mode = if partial { SubmitMode::Partial } else { SubmitMode::Whole };
         let answers = self.desk.submit(submissions, mode).await.ok_or_else(ended)?;
         if !partial && let Some(refused) = refused_as_a_whole(&answers) {
@@ -244,6 +251,19 @@ impl<D: Desk> Intake<D> {
         let whole = !partial && results.rejected == 0;
         let status = if whole { StatusCode::ACCEPTED } else { StatusCode::MULTI_STATUS };
         Ok(answer::json(status, &results))
+    }
+
+    /// Refuses events of a source that sends them faster than it may.
+    fn pace(&self, source: &Arc<str>, events: usize, settings: &Settings) -> Result<(), Problem> {
+        let Some(rate) = settings.rate_max else { return Ok(()) };
+        self.rates.take(source, events, rate, self.desk.now()).map_err(|wait| {
+            let detail = format!(
+                "{source} sends more than the {rate} events a second of ingest.max_rate; \
+                 try again in {} ms",
+                wait.as_millis() + 1
+            );
+            Problem::new(Code::RateLimited, detail)
+        })
     }
 
     fn accepted(&self, admitted: Admitted, event_type: &str) -> Accepted {

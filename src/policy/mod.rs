@@ -3,6 +3,7 @@
 
 pub mod backoff;
 pub mod breaker;
+pub mod header;
 pub mod keys;
 pub mod order;
 pub mod rate;

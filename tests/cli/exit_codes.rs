@@ -1,6 +1,9 @@
 //! How commands end. The numbers are part of the interface.
 
+use std::os::unix::fs::PermissionsExt;
+
 use serde_json::json;
+use tempfile::TempDir;
 
 use crate::world::Daemon;
 use crate::world::run;
@@ -97,4 +100,24 @@ fn a_refused_configuration_is_code_78() {
     assert_eq!(ended.code, 78);
     assert!(ended.stderr.contains("the old configuration stays"), "{}", ended.stderr);
     assert!(ended.stderr.contains("\n  config.toml:3:1: unknown key"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_configuration_with_a_warning_is_valid() {
+    let home = TempDir::new().unwrap();
+    let (secret, path) = (home.path().join("secret"), home.path().join("config.toml"));
+    std::fs::write(&secret, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+    std::fs::set_permissions(&secret, PermissionsExt::from_mode(0o644)).unwrap();
+    let text = format!(
+        "config_version = 1\n[[endpoint]]\nname = \"crm\"\nurl = \"https://crm.example.com/\"\n\
+         secret = {{ file = \"{}\" }}\n",
+        secret.display()
+    );
+    std::fs::write(&path, text).unwrap();
+    let path = path.to_str().unwrap();
+    let checked = run(&["config", "check", "--config", path]);
+    assert_eq!(checked.code, 0, "{}", checked.stderr);
+    assert!(checked.stderr.contains("can be read or changed by others"), "{}", checked.stderr);
+    let end = format!("\n1 warning\n{path}: valid, 1 endpoint\n");
+    assert!(checked.stderr.ends_with(&end), "{}", checked.stderr);
 }

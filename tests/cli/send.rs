@@ -122,9 +122,12 @@ fn waiting_too_long_is_code_7() {
     let args = ["send", "order.created", "--data", "{}", "--wait", "--timeout", "250ms"];
     let sent = daemon.run(&args);
     assert_eq!(sent.code, 7);
-    let message = "postrider: 1 of 1 deliveries not confirmed within 250ms (they go on). \
-                   postrider event show evt_01k9qv5m\n";
+    let message = format!(
+        "postrider: 1 of 1 deliveries not confirmed within 250ms (they go on). \
+         postrider event show {EVENT}\n"
+    );
     assert_eq!(sent.stderr, message);
+    assert_eq!(sent.stdout.lines().last(), Some("  \u{b7} crm   waiting ok"));
 }
 
 #[test]
@@ -145,7 +148,7 @@ fn many_events_go_in_batches() {
 fn a_refused_batch_names_its_lines_and_what_is_safe() {
     let refusal = json!({
         "type": "urn:postrider:problem:validation", "title": "", "status": 422,
-        "code": "validation", "detail": "1 item is not valid", "retryable": false,
+        "code": "validation", "detail": "/1/type: is empty", "retryable": false,
         "errors": [{"pointer": "/1/type", "code": "type", "detail": "is empty"}],
     });
     let daemon = Daemon::scripted(vec![(202, json!({})), (422, refusal)]);
@@ -153,7 +156,7 @@ fn a_refused_batch_names_its_lines_and_what_is_safe() {
     let file = daemon.file("events.ndjson", lines.as_bytes());
     let sent = daemon.run(&["send", "--from", file.to_str().unwrap()]);
     assert_eq!((sent.code, sent.stdout.as_str()), (2, ""));
-    let message = "postrider: 1 item is not valid (validation)\n  line 1002 /type: is empty\n\
+    let message = "postrider: line 1002 /type: is empty (validation)\n\
                    of earlier batches, 1,000 events accepted\n";
     assert_eq!(sent.stderr, message);
 }

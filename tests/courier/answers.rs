@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use postrider::model::Outcome;
 use postrider::model::Time;
+use postrider::policy::header::is_reserved;
 use postrider::policy::keys::VerifyingKey;
 use postrider::policy::verify::Signed;
 use postrider::policy::verify::verify;
@@ -76,6 +77,9 @@ async fn the_request_is_the_one_that_is_promised() {
     assert_eq!(header("postrider-schema-version"), "2");
     assert_eq!(header("traceparent"), format!("00-{:032x}-{:016x}-01", 7, 9));
     assert_eq!(header("x-shop"), "seven");
+    // what is ours cannot be added a second time by an endpoint's configuration
+    let added: Vec<_> = heard.headers.keys().filter(|name| !is_reserved(name)).collect();
+    assert_eq!(added, ["x-shop"]);
     let signed = Signed {
         id: Some(header("webhook-id").as_bytes()),
         timestamp: Some(header("webhook-timestamp").as_bytes()),

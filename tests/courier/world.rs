@@ -137,6 +137,7 @@ pub(crate) fn event() -> Event {
         body: bytes::Bytes::from_static(br#"{"n":1}"#),
         attributes: Box::default(),
         targets: vec![EndpointNo(1)],
+        orders: Vec::new(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! What was submitted is what arrives, byte for byte.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 
 use crate::harness::client::Request;
@@ -124,6 +126,29 @@ fn a_batch_is_admitted_whole_or_item_by_item() {
     assert_eq!(statuses, [202, 422, 202]);
     let bodies: Vec<_> = receiver.arrivals(2).into_iter().map(|arrival| arrival.body).collect();
     assert!(bodies.contains(&b"1".to_vec()) && bodies.contains(&b"3".to_vec()), "{bodies:?}");
+}
+
+#[test]
+fn the_largest_batch_is_safe_as_a_whole_when_it_is_answered() {
+    let receiver = Receiver::start();
+    let home = Home::new().endpoint("billing", &receiver, "paused = true");
+    let daemon = home.start();
+    let batch = |count: usize| {
+        let line = |n| format!("{{\"type\":\"a.b\",\"data\":{n}}}\n");
+        Request::post("/v1/events:batch", (0..count).map(line).collect::<String>())
+    };
+    assert_eq!(daemon.submit(&batch(1_001)).status, 413);
+    let answer = daemon.submit(&batch(1_000));
+    assert_eq!((answer.status, answer.json()["accepted"].as_u64()), (202, Some(1_000)));
+    daemon.kill();
+    let daemon = home.start();
+    daemon.ask(&Request::post("/v1/endpoints/billing/resume", ""));
+    let arrivals = receiver.arrivals(1_000);
+    let bodies: BTreeSet<_> = arrivals.iter().map(|arrival| arrival.body.clone()).collect();
+    assert_eq!(bodies, (0..1_000).map(|n| n.to_string().into_bytes()).collect());
+    let results = answer.json()["results"].clone();
+    let told: BTreeSet<_> = (0..1_000).map(|n| results[n]["id"].as_str().unwrap()).collect();
+    assert_eq!(arrivals.iter().map(Arrival::id).collect::<BTreeSet<_>>(), told);
 }
 
 #[test]

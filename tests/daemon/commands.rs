@@ -118,6 +118,28 @@ fn a_cancelled_delivery_is_not_sent() {
 }
 
 #[test]
+fn what_a_removed_endpoint_did_not_get_stays_under_its_name() {
+    let receiver = Receiver::start();
+    receiver.always(500);
+    let home = Home::new();
+    let daemon = home.start();
+    let definition = json!({"name": "crm", "url": receiver.url(), "types": ["**"]}).to_string();
+    assert_eq!(daemon.ask(&Request::post("/v1/endpoints", &definition)).status, 201);
+    let path = delivery(&daemon, &order());
+    receiver.arrivals(1);
+    assert_eq!(daemon.ask(&Request::new("DELETE", "/v1/endpoints/crm")).status, 204);
+    let look = |daemon: &Daemon| {
+        let ended = daemon.show(&path);
+        assert_eq!((&ended["state"], &ended["endpoint"]), (&json!("dead"), &json!("crm#1")));
+        let listed = daemon.show("/v1/deliveries?state=dead&endpoint=crm%231");
+        assert_eq!(listed["data"].as_array().unwrap().len(), 1);
+    };
+    look(&daemon);
+    daemon.stop();
+    look(&home.start());
+}
+
+#[test]
 fn dead_letters_are_listed_and_replayed() {
     let receiver = Receiver::start();
     receiver.always(500);

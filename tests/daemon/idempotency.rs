@@ -121,6 +121,20 @@ fn keys_can_be_required_and_must_be_readable() {
 }
 
 #[test]
+fn the_source_is_the_uid_behind_the_socket() {
+    let home = Home::new();
+    let daemon = home.start();
+    let id = daemon.submit(&order("order-42", "{}")).id();
+    let source = format!("uid:{}", rustix::process::geteuid().as_raw());
+    let path = format!("/v1/events/{id}");
+    assert_eq!(daemon.show(&path)["source"], source);
+    let own = daemon.submit(&Request::new("GET", &path));
+    assert_eq!((own.status, own.json()["source"].as_str()), (200, Some(source.as_str())));
+    let other = Request::new("GET", "/v1/events/evt_01h2e8kqvbfwea724h75qc655w");
+    assert_eq!(daemon.submit(&other).status, 404);
+}
+
+#[test]
 fn the_keys_of_a_batch_are_those_of_its_events() {
     let receiver = Receiver::start();
     let home = Home::new().endpoint("billing", &receiver, "");

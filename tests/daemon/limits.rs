@@ -78,6 +78,23 @@ fn a_full_queue_is_said_with_a_time_to_come_back() {
 }
 
 #[test]
+fn a_source_that_is_too_fast_is_told_to_come_back() {
+    let home = Home::new().set("POSTRIDER_INGEST__MAX_RATE", "3");
+    let daemon = home.start();
+    let batch = "{\"type\":\"a.b\",\"data\":1}\n".repeat(30);
+    assert_eq!(daemon.submit(&Request::post("/v1/events:batch", &batch)).status, 202);
+    for request in [raw("x"), Request::post("/v1/events:batch?partial=1", &batch)] {
+        let refused = daemon.submit(&request);
+        assert_eq!((refused.status, refused.json()["code"].as_str()), (429, Some("rate-limited")));
+        assert_eq!(
+            (refused.headers["retry-after"].as_str(), refused.json()["retryable"].as_bool()),
+            ("1", Some(true))
+        );
+    }
+    assert_eq!(daemon.show("/v1/status")["accepted"], 30);
+}
+
+#[test]
 fn a_head_that_does_not_end_is_not_waited_for() {
     let home = Home::new().set("POSTRIDER_LISTEN__HEADER_READ_TIMEOUT", "300ms");
     let daemon = home.start();

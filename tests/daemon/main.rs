@@ -21,3 +21,4 @@ mod signing;
 mod start;
 mod stop;
 mod systemd;
+mod tools;

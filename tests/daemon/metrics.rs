@@ -36,6 +36,43 @@ fn samples(daemon: &Daemon) -> BTreeMap<String, f64> {
     samples
 }
 
+/// Series of submission, attempts, queue and store that alerts are written against; they exist
+/// before anything has happened.
+const SERIES: [&str; 20] = [
+    "postrider_build_info{version=",
+    "postrider_ingest_requests_total{listener=\"ingest\",result=\"rate_limited\"}",
+    "postrider_ingest_request_duration_seconds_count{listener=\"ingest\"}",
+    "postrider_ingest_payload_size_bytes_count",
+    "postrider_events_accepted_total{source=\"local\",type=\"_other\"}",
+    "postrider_idempotency_lookups_total{result=\"conflict\"}",
+    "postrider_deliveries_created_total{endpoint=\"billing\"}",
+    "postrider_deliveries_finished_total{endpoint=\"billing\",state=\"dead\"}",
+    "postrider_delivery_duration_seconds_count{first_attempt=\"true\"}",
+    "postrider_attempts_total{endpoint=\"billing\",outcome=\"blocked_address\"}",
+    "postrider_attempt_duration_seconds_count{result=\"failed\"}",
+    "postrider_attempt_phase_duration_seconds_count{phase=\"body\"}",
+    "postrider_attempts_in_flight",
+    "postrider_queue_deliveries{state=\"held\"}",
+    "postrider_queue_oldest_due_age_seconds",
+    "postrider_endpoint_backlog_deliveries{endpoint=\"billing\"}",
+    "postrider_store_commit_duration_seconds_count",
+    "postrider_store_commit_events_count",
+    "postrider_store_size_bytes",
+    "postrider_disk_free_bytes",
+];
+
+#[test]
+fn what_alerts_need_is_there_from_the_start() {
+    let receiver = Receiver::start();
+    let home = Home::new().endpoint("billing", &receiver, "");
+    let samples = samples(&home.start());
+    for series in SERIES {
+        assert!(samples.keys().any(|name| name.starts_with(series)), "{series}");
+    }
+    assert!(samples["postrider_store_size_bytes"] > 0.0);
+    assert!(samples["postrider_disk_free_bytes"] > 0.0);
+}
+
 #[test]
 fn counters_tell_what_happened() {
     let (good, bad) = (Receiver::start(), Receiver::start());

@@ -1,5 +1,6 @@
 //! What receivers can verify, and what nobody gets to see.
 
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use base64::Engine;
@@ -16,11 +17,13 @@ use crate::harness::daemon::binary;
 use crate::harness::receiver::Arrival;
 use crate::harness::receiver::Receiver;
 
-fn secret(filling: u8) -> String {
+/// A secret of one kind of byte.
+pub(crate) fn secret(filling: u8) -> String {
     format!("whsec_{}", STANDARD.encode([filling; 32]))
 }
 
-fn check(arrival: &Arrival, secret: &str) -> Result<(), VerifyError> {
+/// What a receiver with this secret thinks of a request.
+pub(crate) fn check(arrival: &Arrival, secret: &str) -> Result<(), VerifyError> {
     let header = |name: &str| arrival.headers.get(name).map(|value| value.as_bytes());
     let signed = Signed {
         id: header("webhook-id"),
@@ -57,6 +60,30 @@ fn both_secrets_verify_while_one_is_being_replaced() {
     let arrival = receiver.arrivals(2).pop().unwrap();
     assert_eq!(check(&arrival, &new), Ok(()));
     assert_eq!(check(&arrival, &old), Err(VerifyError::NoMatch));
+}
+
+#[test]
+fn secrets_stand_in_files_credentials_and_the_environment() {
+    let receivers = [1, 2, 3].map(|_| Receiver::start());
+    let home = Home::new();
+    let directory = home.path("credentials");
+    std::fs::create_dir(&directory).unwrap();
+    std::fs::write(directory.join("shop"), secret(2)).unwrap();
+    let file = home.path("secret");
+    std::fs::write(&file, secret(1) + "\n").unwrap();
+    std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).unwrap();
+    let from_file = format!("secret = {{ file = \"{}\" }}", file.display());
+    let home = home
+        .endpoint("file", &receivers[0], &from_file)
+        .endpoint("credential", &receivers[1], "secret = { credential = \"shop\" }")
+        .endpoint("environment", &receivers[2], "secret = { env = \"SHOP_SECRET\" }")
+        .set("CREDENTIALS_DIRECTORY", directory)
+        .set("SHOP_SECRET", secret(3));
+    let daemon = home.start();
+    daemon.submit(&Request::post("/v1/events/order.created", "{}"));
+    for (receiver, filling) in receivers.iter().zip(1..) {
+        assert_eq!(check(&receiver.arrivals(1)[0], &secret(filling)), Ok(()), "{filling}");
+    }
 }
 
 #[test]

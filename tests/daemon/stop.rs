@@ -5,12 +5,31 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::harness::client::Request;
+use crate::harness::daemon::Daemon;
 use crate::harness::daemon::Home;
 use crate::harness::daemon::now;
 use crate::harness::receiver::Receiver;
 
 fn order() -> Request {
     Request::post("/v1/events/order.created", "{}")
+}
+
+/// A receiver that does not answer yet, and a home with it as the only endpoint.
+fn slow() -> (Receiver, Home) {
+    let receiver = Receiver::start();
+    receiver.hold();
+    let home = Home::new().endpoint("billing", &receiver, "");
+    (receiver, home)
+}
+
+/// A daemon that was told to stop in the middle of an attempt, and the event that it sends.
+fn told_while_sending(receiver: &Receiver, home: &Home) -> (Daemon, String) {
+    let daemon = home.start();
+    let id = daemon.submit(&order()).id();
+    receiver.arrivals(1);
+    daemon.signal(Signal::TERM);
+    daemon.logged("daemon.draining");
+    (daemon, id)
 }
 
 #[test]
@@ -38,14 +57,8 @@ fn an_idle_daemon_ends_at_once() {
 
 #[test]
 fn attempts_under_way_end_before_the_daemon_does() {
-    let receiver = Receiver::start();
-    receiver.hold();
-    let home = Home::new().endpoint("billing", &receiver, "");
-    let mut daemon = home.start();
-    let id = daemon.submit(&order()).id();
-    receiver.arrivals(1);
-    daemon.signal(Signal::TERM);
-    daemon.logged("daemon.draining");
+    let (receiver, home) = slow();
+    let (mut daemon, id) = told_while_sending(&receiver, &home);
     daemon.until("submissions are refused", || {
         let refused = daemon.submit(&order());
         refused.status == 503
@@ -65,14 +78,8 @@ fn attempts_under_way_end_before_the_daemon_does() {
 
 #[test]
 fn told_twice_it_stops_at_once_and_the_attempt_is_made_again() {
-    let receiver = Receiver::start();
-    receiver.hold();
-    let home = Home::new().endpoint("billing", &receiver, "");
-    let mut daemon = home.start();
-    let id = daemon.submit(&order()).id();
-    receiver.arrivals(1);
-    daemon.signal(Signal::TERM);
-    daemon.logged("daemon.draining");
+    let (receiver, home) = slow();
+    let (mut daemon, id) = told_while_sending(&receiver, &home);
     let told = now();
     daemon.signal(Signal::TERM);
     assert_eq!(daemon.exit_code(), Some(0));
@@ -87,15 +94,9 @@ fn told_twice_it_stops_at_once_and_the_attempt_is_made_again() {
 
 #[test]
 fn an_attempt_that_takes_too_long_is_left_for_the_next_start() {
-    let receiver = Receiver::start();
-    receiver.hold();
-    let home = Home::new()
-        .endpoint("billing", &receiver, "")
-        .set("POSTRIDER_DELIVERY__DRAIN_TIMEOUT", "300ms");
-    let mut daemon = home.start();
-    let id = daemon.submit(&order()).id();
-    receiver.arrivals(1);
-    daemon.signal(Signal::TERM);
+    let (receiver, home) = slow();
+    let home = home.set("POSTRIDER_DELIVERY__DRAIN_TIMEOUT", "300ms");
+    let (mut daemon, id) = told_while_sending(&receiver, &home);
     assert_eq!(daemon.exit_code(), Some(0));
     assert!(daemon.log().contains("\"in_flight_abandoned\":1"), "{}", daemon.log());
     receiver.release();

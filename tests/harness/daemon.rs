@@ -70,8 +70,12 @@ impl Home {
     }
 
     /// With an endpoint, of which `more` says what is to be said in TOML.
-    pub(crate) fn endpoint(mut self, name: &str, receiver: &Receiver, more: &str) -> Home {
-        let url = receiver.url();
+    pub(crate) fn endpoint(self, name: &str, receiver: &Receiver, more: &str) -> Home {
+        self.endpoint_at(name, &receiver.url(), more)
+    }
+
+    /// The same, with somebody else behind the URL.
+    pub(crate) fn endpoint_at(mut self, name: &str, url: &str, more: &str) -> Home {
         self.endpoints
             .push_str(&format!("[[endpoint]]\nname = \"{name}\"\nurl = \"{url}\"\n{more}\n"));
         self

@@ -94,12 +94,13 @@ async fn a_signed_request_is_logged_as_it_came() {
 }
 
 #[tokio::test]
-async fn a_changed_body_is_logged_with_a_bad_signature() {
-    let ((), notes) = with_receiver(receiver(Script::default()), async |address| {
+async fn a_changed_body_is_logged_with_a_bad_signature_and_refused() {
+    let (status, notes) = with_receiver(receiver(Script::default()), async |address| {
         let to: ForwardTo = format!("http://{address}/").parse().unwrap();
-        to.post(&headers("evt_1", b"one"), Bytes::from_static(b"two")).await.unwrap();
+        to.post(&headers("evt_1", b"one"), Bytes::from_static(b"two")).await.unwrap()
     })
     .await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
     assert_eq!(arrivals(&notes)[0].signature, Signature::Bad(VerifyError::NoMatch));
 }
 

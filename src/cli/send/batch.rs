@@ -111,8 +111,11 @@ fn send(client: &Client, batch: Batch, partial: bool, total: &mut Total) -> anyh
 /// The same error, with what is safe already.
 fn so_far(error: anyhow::Error, total: &Total) -> anyhow::Error {
     let exit = error.downcast_ref::<Failure>().map_or(Exit::Failed, |failure| failure.exit);
-    let safe = events(total.accepted);
-    Failure::new(exit, format!("{error:#}\nof earlier batches, {safe} accepted")).into()
+    let safe = match total.accepted {
+        0 => String::new(),
+        accepted => format!("\nof earlier batches, {} accepted", events(accepted)),
+    };
+    Failure::new(exit, format!("{error:#}{safe}")).into()
 }
 
 fn events(number: u64) -> String {
@@ -130,6 +133,9 @@ fn accepted(answer: Answer, numbers: &[u64]) -> anyhow::Result<Answer> {
             let slash = if rest.is_empty() { "" } else { " /" };
             fault.pointer = format!("line {number}{slash}{rest}");
         }
+    }
+    if let [only] = problem.errors.as_slice() {
+        problem.detail = format!("{}: {}", only.pointer, only.detail);
     }
     Err(Failure::from(problem).into())
 }

@@ -58,7 +58,10 @@ pub(super) fn run(
 pub(super) fn line(accepted: &Accepted) -> String {
     let known = if accepted.duplicate { "   known already" } else { "" };
     let number = u64::try_from(accepted.deliveries.len()).unwrap_or(u64::MAX);
-    let deliveries = text::things(number, "delivery", "deliveries");
+    let deliveries = match number {
+        0 => "no endpoint takes it".to_owned(),
+        _ => text::things(number, "delivery", "deliveries"),
+    };
     format!("accepted {}   {deliveries}{known}", accepted.id)
 }
 

@@ -85,11 +85,12 @@ fn lines(context: &Context, deliveries: &[DeliveryView]) -> String {
             DeliveryState::Dead | DeliveryState::Cancelled => (Tone::Bad, "\u{2717}"),
             _ => (Tone::Odd, text::DOT),
         };
-        let outcome = delivery.last_outcome.as_deref().map(text::clean).unwrap_or_default();
+        let outcome = delivery.last_outcome.as_deref().map(text::clean);
+        let outcome = outcome.map(|outcome| format!(" {outcome}")).unwrap_or_default();
         let next = delivery.next_at.map(|at| text::relative(context.now(), at));
         let next = next.map(|next| format!(", next attempt {next}")).unwrap_or_default();
         let (sign, endpoint) = (context.paint(tone, sign), &delivery.endpoint);
-        format!("  {sign} {endpoint:<width$}   {} {outcome}{next}", delivery.state)
+        format!("  {sign} {endpoint:<width$}   {}{outcome}{next}", delivery.state)
     };
     deliveries.iter().map(line).collect::<Vec<_>>().join("\n")
 }
@@ -97,13 +98,13 @@ fn lines(context: &Context, deliveries: &[DeliveryView]) -> String {
 fn judge(context: &Context, event: &EventView, in_time: bool) -> anyhow::Result<ExitCode> {
     let all = event.deliveries.len();
     let unfinished = event.deliveries.iter().filter(|delivery| !ended(delivery)).count();
-    let id = event.id.to_string();
-    let short = text::short(&id);
+    // abbreviated it could be that of another event of the same second
+    let id = event.id;
     if !in_time {
         let limit = humantime::format_duration(context.options.timeout);
         let message = format!(
             "{unfinished} of {all} deliveries not confirmed within {limit} (they go on). \
-             postrider event show {short}"
+             postrider event show {id}"
         );
         return Err(Failure::new(Exit::TimedOut, message).into());
     }
@@ -111,7 +112,7 @@ fn judge(context: &Context, event: &EventView, in_time: bool) -> anyhow::Result<
     let failed = all - event.deliveries.iter().filter(delivered).count();
     if failed > 0 {
         let message = format!(
-            "{failed} of {all} deliveries ended without success. postrider event show {short}"
+            "{failed} of {all} deliveries ended without success. postrider event show {id}"
         );
         return Err(Failure::new(Exit::Undelivered, message).into());
     }

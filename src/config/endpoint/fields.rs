@@ -15,7 +15,6 @@ use crate::config::endpoint::URL_BYTES_MAX;
 use crate::config::fault::Code;
 use crate::config::fault::Draft;
 use crate::config::header;
-use crate::config::header::HEADERS_MAX;
 use crate::config::header::Headers;
 use crate::config::reader::Reader;
 use crate::config::secret;
@@ -23,6 +22,7 @@ use crate::config::secret::Secret;
 use crate::config::secret::SecretRef;
 use crate::config::value::Dur;
 use crate::model::TypeGlob;
+use crate::policy::header::HEADERS_MAX;
 
 /// An endpoint's own timeouts, or those of `[delivery]`.
 pub(super) struct Timeouts {

@@ -92,12 +92,10 @@ pub(super) fn slice(
     Ok(Slice { rows: page.rows, next })
 }
 
-/// The endpoint that the filter names. One that was removed goes by its number, as it is shown.
+/// The endpoint that the filter names, as it is shown.
 fn only(lens: &Lens, filter: &DeliveryFilter) -> Answer<Option<EndpointNo>> {
     let Some(name) = &filter.endpoint else { return Ok(None) };
-    let page = lens.rules.book.by_name(name).map(|page| page.no);
-    let number = || name.strip_prefix('#')?.parse().ok().map(EndpointNo);
-    page.or_else(number).map(Some).ok_or(BackendError::NotFound("endpoint"))
+    lens.rules.book.number(name).map(Some).ok_or(BackendError::NotFound("endpoint"))
 }
 
 fn is_in_a_table(state: DeliveryState) -> bool {

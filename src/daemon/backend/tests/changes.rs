@@ -8,6 +8,7 @@ use serde_json::Value;
 use serde_json::json;
 
 use super::by_state;
+use super::first;
 use super::ids;
 use super::listed;
 use super::world::World;
@@ -16,6 +17,7 @@ use super::world::config_text;
 use super::world::delivery;
 use crate::admin::backend::Backend;
 use crate::admin::backend::BackendError;
+use crate::admin::backend::DeliveryFilter;
 use crate::admin::backend::Leftovers;
 use crate::admin::backend::Sample;
 use crate::model::view::Fault;
@@ -106,17 +108,24 @@ async fn deliveries_of_a_removed_endpoint_end_as_it_was_said() {
         (Leftovers::Keep, DeliveryState::Dead, Some("endpoint_removed")),
         (Leftovers::Cancel, DeliveryState::Cancelled, None),
     ];
+    let gone = || BackendError::NotFound("endpoint");
     for (leftovers, state, reason) in ends {
         let World { office, home: _home, .. } = World::new();
         office.remove_endpoint("old".into(), leftovers, actor()).await.unwrap();
         let ended = office.delivery(delivery(7, 3)).await.unwrap();
         assert_eq!((ended.state, ended.reason.as_deref()), (state, reason));
-        assert_eq!(ended.endpoint, "#3");
+        assert_eq!(ended.endpoint, "old#3");
         let rows = listed(&office, by_state(state)).await;
         assert!(ids(&rows).contains(&delivery(7, 3)), "it stays listed");
-        let gone = BackendError::NotFound("endpoint");
-        assert_eq!(office.endpoint("old".into()).await, Err(gone.clone()));
-        assert_eq!(office.retry(delivery(7, 3), actor()).await, Err(gone));
+        for (name, known) in [("old#3", true), ("old", false), ("new#3", false), ("#3", false)] {
+            let endpoint = Some(name.to_owned());
+            let rows = office.deliveries(DeliveryFilter { endpoint, ..by_state(state) }, first(9));
+            let rows = rows.await.map(|slice| ids(&slice.rows));
+            let expected = if known { Ok(vec![delivery(7, 3)]) } else { Err(gone()) };
+            assert_eq!(rows, expected, "{name}");
+        }
+        assert_eq!(office.endpoint("old".into()).await, Err(gone()));
+        assert_eq!(office.retry(delivery(7, 3), actor()).await, Err(gone()));
         let entries = office.shared.reader.endpoints().unwrap();
         assert!(entries.iter().any(|entry| entry.name == "old" && entry.removed.is_some()));
     }
