@@ -187,7 +187,7 @@ fn origin(view: &EndpointView) -> &str {
 
 /// What stands in its lane.
 fn backlog(view: &EndpointView) -> String {
-    let waiting = view.counts.fresh.saturating_add(view.counts.timed);
+    let waiting = view.counts.pending();
     text::things(waiting, "delivery", "deliveries")
 }
 

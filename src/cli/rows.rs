@@ -74,7 +74,7 @@ impl Row for EndpointView {
         vec![
             self.name.clone(),
             self.status.clone(),
-            (self.counts.fresh + self.counts.timed).to_string(),
+            self.counts.pending().to_string(),
             self.in_flight.to_string(),
             self.counts.dead.to_string(),
             self.url.clone(),

@@ -104,7 +104,7 @@ fn endpoints(context: &Context, endpoints: &[EndpointView]) -> String {
         let from = from.or(endpoint.state.open.as_ref().map(|open| open.since));
         let since = from.map(|from| since(context.now(), from)).unwrap_or_default();
         let state = format!("{:<12}", format!("{}{since}", endpoint.status));
-        let backlog = text::count(endpoint.counts.fresh + endpoint.counts.timed);
+        let backlog = text::count(endpoint.counts.pending());
         lines.push(format!(
             "  {:<width$}  {} {backlog:>8}  {:>8}  {:>8}",
             endpoint.name,

@@ -29,6 +29,7 @@ mod change;
 use crate::config::reader::Reader;
 use crate::config::schema::Shape;
 use crate::config::secret::Vault;
+use crate::config::sections::Alerts;
 use crate::config::sections::Breaker;
 use crate::config::sections::Delivery;
 use crate::config::sections::Egress;
@@ -120,6 +121,8 @@ config! {
     egress: Egress,
     /// TLS towards endpoints.
     tls: Tls,
+    /// What postrider tells of itself, as events.
+    alerts: Alerts,
     /// What postrider says of itself.
     log: Log,
 }

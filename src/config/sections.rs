@@ -102,6 +102,16 @@ section! {
 }
 
 section! {
+    /// What postrider tells of itself, as events.
+    Alerts {
+        /// The same thing about the same endpoint is told once in this time.
+        dedupe: Dur = Dur::mins(15), from Dur::ZERO, to Dur::days(7);
+        /// Deliveries that have been due for longer are told as late; 0: never.
+        late_after: Dur = Dur::mins(5), from Dur::ZERO, to Dur::days(7);
+    }
+}
+
+section! {
     /// Accepting events.
     Ingest {
         /// The largest payload.
@@ -112,6 +122,8 @@ section! {
         max_batch_bytes: Size = Size::mib(8), from Size::bytes(1), to Size::mib(256);
         /// Events in a second from one source, and so many at once; 0: no limit.
         max_rate: u32 = 0, from 0, to 1_000_000;
+        /// Relays that an event may have passed through; one with more is refused as a loop.
+        max_hops: u8 = 8, from 0, to 100;
         /// Whether only JSON is accepted.
         require_json: bool = false;
         /// Whether submitters name their requests.

@@ -18,6 +18,8 @@ use crate::policy::sign::sign;
 const EVENT_TYPE: HeaderName = HeaderName::from_static("postrider-event-type");
 const ATTEMPT: HeaderName = HeaderName::from_static("postrider-attempt");
 const DELIVERY_ID: HeaderName = HeaderName::from_static("postrider-delivery-id");
+const SEQUENCE: HeaderName = HeaderName::from_static("postrider-sequence");
+const HOPS: HeaderName = HeaderName::from_static("postrider-hops");
 const OCCURRED_AT: HeaderName = HeaderName::from_static("postrider-occurred-at");
 const CORRELATION_ID: HeaderName = HeaderName::from_static("postrider-correlation-id");
 const TENANT: HeaderName = HeaderName::from_static("postrider-tenant");
@@ -61,6 +63,9 @@ pub fn build(
     headers.insert(EVENT_TYPE, HeaderValue::try_from(job.event.event_type.as_str())?);
     headers.insert(ATTEMPT, HeaderValue::from(job.attempt));
     headers.insert(DELIVERY_ID, HeaderValue::try_from(job.delivery.to_string())?);
+    headers.insert(SEQUENCE, HeaderValue::from(job.event.sequence()));
+    let hops = job.event.attributes.hops.saturating_add(1);
+    headers.insert(HOPS, HeaderValue::from(u16::from(hops)));
     attributes(headers, job)?;
     // Ours stand already and none of these has one of their names (`Target::new`).
     headers.extend(target.headers.clone());
@@ -90,9 +95,10 @@ fn signature(headers: &mut HeaderMap, job: &Job, now: Time) -> Result<(), http::
 
 fn attributes(headers: &mut HeaderMap, job: &Job) -> Result<(), http::Error> {
     let attributes = &job.event.attributes;
-    let occurred_at = attributes.occurred_at.map(|time| time.to_string());
+    // the event's own time, where it has one
+    let occurred_at = attributes.occurred_at.unwrap_or(job.event.accepted_at);
+    headers.insert(OCCURRED_AT, HeaderValue::try_from(occurred_at.to_string())?);
     let named = [
-        (OCCURRED_AT, &occurred_at),
         (CORRELATION_ID, &attributes.correlation_id),
         (TENANT, &attributes.tenant),
         (SCHEMA_VERSION, &attributes.schema_version),

@@ -138,6 +138,7 @@ impl Hub {
                 Input::Finished { delivery, attempt, began }
             }
             Message::DiskLow(low) => Input::DiskLow(low),
+            Message::Report(report) => Input::Report(report),
             Message::Look(answer) => {
                 // whoever asked may have gone away
                 let _ = answer.send(self.sight(now));

@@ -70,7 +70,7 @@ fn options(config: &Config, clock: &Clock) -> Options {
 }
 
 fn say_opened(opened: &Opened, took: Duration) {
-    let pending: u64 = opened.recovered.lanes.iter().map(|(_, c)| c.fresh + c.timed).sum();
+    let pending: u64 = opened.recovered.lanes.iter().map(|(_, c)| c.pending()).sum();
     let recovered_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     let clean = opened.recovered.clean;
     tracing::info!(event = "store.opened", recovered_ms, pending, clean);

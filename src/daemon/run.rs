@@ -215,6 +215,8 @@ fn limits(config: &Config) -> Limits {
         flights_max: defaults.flights_max.max(attempts_max.saturating_mul(4)),
         delay_max: config.ingest.max_delay.get(),
         idempotency_window: config.ingest.idempotency_window.get(),
+        report_window: config.alerts.dedupe.get(),
+        late_after: Some(config.alerts.late_after.get()).filter(|after| !after.is_zero()),
         refuse_unmatched: config.ingest.unmatched == value::Unmatched::Reject,
         ..defaults
     }

@@ -82,6 +82,7 @@ pub(crate) fn intake_settings(config: &Config) -> Settings {
         batch_events_max: usize::try_from(ingest.max_batch).unwrap_or(usize::MAX),
         batch_bytes_max: ingest.max_batch_bytes.in_memory(),
         rate_max: NonZeroU32::new(ingest.max_rate),
+        hops_max: ingest.max_hops,
         json_only: ingest.require_json,
         idempotency: match ingest.idempotency {
             value::Idempotency::Required => Idempotency::Required,

@@ -20,6 +20,7 @@ use crate::engine::Admitted;
 use crate::engine::Command;
 use crate::engine::Refusal;
 use crate::engine::Reply;
+use crate::engine::Report;
 use crate::engine::SubmitMode;
 use crate::model::Attempt;
 use crate::model::Class;
@@ -54,6 +55,8 @@ pub(crate) enum Message {
     Finished { delivery: DeliveryId, attempt: Box<Attempt>, began: Time },
     /// The disk is low, or no longer.
     DiskLow(bool),
+    /// Something has happened that may be told as an operational event.
+    Report(Report),
     /// End now.
     Stop,
 }

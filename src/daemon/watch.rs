@@ -54,8 +54,7 @@ async fn alive(shared: &Arc<Shared>, alarm: &Alarm, said: &mut String) -> bool {
         tracing::error!(event = "store.error", op = "ping", %error);
         return true;
     }
-    let waiting: u64 =
-        sight.lanes.iter().map(|(_, _, counts, _)| counts.fresh + counts.timed).sum();
+    let waiting: u64 = sight.lanes.iter().map(|(_, _, counts, _)| counts.pending()).sum();
     let held: Vec<_> = sight.lanes.iter().filter(|(_, state, ..)| !state.is_up()).collect();
     let mut status = format!("{} sending, {waiting} waiting", sight.flights);
     if let [(no, state, ..), ..] = held.as_slice() {

@@ -38,12 +38,13 @@ use crate::policy::routing;
 /// Submissions whose commit is under way.
 #[derive(Debug)]
 pub(crate) struct Admission {
-    caller: Caller,
-    items: Vec<Item>,
+    /// Who waits for the answer; nobody, if postrider itself submitted.
+    pub(crate) caller: Option<Caller>,
+    pub(crate) items: Vec<Item>,
 }
 
 #[derive(Debug)]
-enum Item {
+pub(crate) enum Item {
     /// Stands in the commit, in this order.
     Written {
         event: Arc<Event>,
@@ -88,7 +89,7 @@ impl Engine {
             })
             .collect();
         self.promised += promised;
-        let admission = Admission { caller, items };
+        let admission = Admission { caller: Some(caller), items };
         if records.is_empty() {
             self.admitted(now, admission, Vec::new(), out);
         } else {
@@ -153,7 +154,7 @@ impl Engine {
     }
 
     /// Makes the event and its record. Lanes with room take it into flight with this very commit.
-    fn write(
+    pub(crate) fn write(
         &mut self,
         now: Time,
         submission: Submission,
@@ -161,7 +162,8 @@ impl Engine {
         records: &mut Vec<Record>,
     ) -> Item {
         let key = submission.idempotency_key.as_ref().map(|key| key_ref(&submission, key));
-        let id = self.mint.next(now, &mut self.rng);
+        let operational = submission.event_type.is_operational();
+        let id = self.mint.next(now, operational, &mut self.rng);
         let deliver_at = deliver_at(now, &submission);
         let delayed = deliver_at.is_some_and(|at| at > now);
         let orders = self.orders(&submission, &targets);
@@ -243,10 +245,11 @@ impl Engine {
                     };
                     self.let_go(now, &event, &started, &[&behind[..], &stale].concat());
                     behind.iter().for_each(|no| self.count_behind(*no, 1));
-                    out.extend(stale.iter().map(|no| {
-                        let delivery = DeliveryId::new(event.id, *no);
-                        Effect::Publish(Notice::Died { delivery, reason: DeadReason::Stale })
-                    }));
+                    for no in stale {
+                        let delivery = DeliveryId::new(event.id, no);
+                        let notice = Notice::Died { delivery, reason: DeadReason::Stale };
+                        self.announce(now, notice, out);
+                    }
                     answers.push(Ok(Admitted {
                         event: event.id,
                         accepted_at: event.accepted_at,
@@ -257,8 +260,9 @@ impl Engine {
                 }
             }
         }
-        let reply = Reply::Submitted(answers);
-        out.push(Effect::Reply { caller: admission.caller, reply });
+        if let Some(caller) = admission.caller {
+            out.push(Effect::Reply { caller, reply: Reply::Submitted(answers) });
+        }
     }
 
     /// How an event is ordered at those of its targets that want an order.

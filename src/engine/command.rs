@@ -102,6 +102,9 @@ impl Engine {
                 self.change(caller, endpoint, out, |state| state.paused = None);
             }
             Command::Enable(endpoint) => {
+                if let Some(lane) = self.lanes.get_mut(&endpoint) {
+                    lane.gate.failures = 0;
+                }
                 self.change(caller, endpoint, out, |state| {
                     (state.disabled, state.open) = (None, None);
                 });

@@ -33,7 +33,6 @@ impl Gate {
     /// After the endpoint was not called for a while: one attempt, then more and more.
     pub(crate) fn restart(&mut self, now: Time) {
         self.window.restart(now);
-        self.failures = 0;
     }
 
     /// The endpoint asks not to be called before this.

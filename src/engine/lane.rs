@@ -259,9 +259,11 @@ impl Lane {
         self.shelf(class).pop()
     }
 
-    /// When the next row becomes due, as far as is known.
-    pub(crate) fn next_due(&self) -> Option<Time> {
-        self.timed.first().map(|due| due.at)
+    /// Since when its longest-waiting due delivery has been due, as far as is known.
+    pub(crate) fn oldest_due(&self, now: Time) -> Option<Time> {
+        let fresh = self.fresh.first().map(|due| due.event.time());
+        let timed = self.timed.first().map(|due| due.at).filter(|due| *due <= now);
+        [fresh, timed].into_iter().flatten().min()
     }
 }
 

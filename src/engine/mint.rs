@@ -21,11 +21,12 @@ impl Mint {
     ///
     /// The 12 bits after the version hold the microsecond within the millisecond, a new one for
     /// each id: so ids keep their order without a counter, and [`EventId::sequence`] ascends. The
-    /// 62 random bits keep ids of two stores apart.
-    pub(crate) fn next(&mut self, now: Time, rng: &mut Rng) -> EventId {
+    /// 61 random bits keep ids of two stores apart; the last of them marks operational events.
+    pub(crate) fn next(&mut self, now: Time, operational: bool, rng: &mut Rng) -> EventId {
         let at = Time::from_micros(now.as_micros().max(self.last.sequence() + 1));
         let micros = u16::try_from(at.as_micros() % 1_000).unwrap_or(0);
-        self.last = EventId::v7(at, micros << 2, rng.u64(..));
+        let low = rng.u64(..) & !1 | u64::from(operational);
+        self.last = EventId::v7(at, micros << 2, low);
         self.last
     }
 }
@@ -46,7 +47,7 @@ mod tests {
             let now = Time::from_micros(start.as_micros() + now);
             let now =
                 if step < 5_000 { now } else { now.minus(std::time::Duration::from_secs(3_600)) };
-            let id = mint.next(now, &mut rng);
+            let id = mint.next(now, false, &mut rng);
             assert!(id > last && id.sequence() > last.sequence(), "step {step}");
             last = id;
         }
@@ -56,7 +57,7 @@ mod tests {
     #[test]
     fn goes_on_after_what_is_stored() {
         let stored = EventId::v7(Time::from_secs(2_000_000_000), 9, 9);
-        let id = Mint::after(Some(stored)).next(Time::from_secs(1), &mut Rng::with_seed(1));
-        assert!(id > stored);
+        let id = Mint::after(Some(stored)).next(Time::from_secs(1), true, &mut Rng::with_seed(1));
+        assert!(id > stored && id.is_operational());
     }
 }

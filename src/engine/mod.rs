@@ -20,6 +20,7 @@ mod health;
 mod lane;
 mod mint;
 mod recover;
+mod report;
 mod settle;
 pub mod words;
 
@@ -39,6 +40,8 @@ use crate::engine::lane::SHELF_ROWS_MAX;
 use crate::engine::lane::SHELF_ROWS_MIN;
 use crate::engine::lane::Shelf;
 use crate::engine::mint::Mint;
+pub use crate::engine::report::Report;
+use crate::engine::report::Told;
 use crate::engine::settle::Settlement;
 pub use crate::engine::words::*;
 use crate::model::Class;
@@ -92,6 +95,8 @@ pub struct Engine {
     promised: u64,
     disk_low: bool,
     draining: Draining,
+    /// What it has told of itself.
+    told: Told,
     /// Whether it has been woken for the first time.
     begun: bool,
 }
@@ -132,6 +137,7 @@ impl Engine {
             promised: 0,
             disk_low: false,
             draining: Draining::No,
+            told: Told::default(),
             begun: false,
         };
         let defined: BTreeSet<_> = endpoints.iter().map(|endpoint| endpoint.no).collect();
@@ -161,7 +167,8 @@ impl Engine {
             Input::Command { caller, actor, command } => {
                 self.command(now, caller, actor, command, out);
             }
-            Input::DiskLow(low) => self.disk_low = low,
+            Input::DiskLow(low) => self.disk_is_low(now, low, out),
+            Input::Report(report) => self.report(now, report, out),
         }
         self.wake(now, out);
     }
@@ -181,6 +188,7 @@ impl Engine {
             self.ring_in(lane);
         }
         self.settle_interrupted(now, out);
+        self.look_for_late(now, out);
         self.dispatch(now, out);
         if self.draining == Draining::Asked && self.flights.is_empty() && self.tickets.is_empty() {
             self.draining = Draining::Done;
@@ -190,7 +198,8 @@ impl Engine {
 
     /// When [`Engine::wake`] is to be called next, if nothing happens before.
     pub fn next_wake(&self) -> Option<Time> {
-        self.timers.first().map(|(at, _)| *at)
+        let timer = self.timers.first().map(|(at, _)| *at);
+        [timer, self.told.look].into_iter().flatten().min()
     }
 
     /// The name of an endpoint.
@@ -213,13 +222,7 @@ impl Engine {
     /// now.
     pub fn oldest_due(&self, now: Time) -> Option<Time> {
         let callable = self.lanes.values().filter(|lane| lane.is_callable(now));
-        callable
-            .flat_map(|lane| {
-                let fresh = lane.fresh.first().map(|due| due.event.time());
-                [fresh, lane.next_due().filter(|due| *due <= now)]
-            })
-            .flatten()
-            .min()
+        callable.filter_map(|lane| lane.oldest_due(now)).min()
     }
 
     /// Deliveries on their way from a queue to the end of their attempt.
@@ -230,6 +233,14 @@ impl Engine {
     /// Whether new events are refused because the daemon is about to stop.
     pub fn is_draining(&self) -> bool {
         self.draining != Draining::No
+    }
+
+    fn disk_is_low(&mut self, now: Time, low: bool, out: &mut Vec<Effect>) {
+        if low && !self.disk_low {
+            let data = serde_json::json!({});
+            self.report(now, Report { kind: "disk.low", about: None, data }, out);
+        }
+        self.disk_low = low;
     }
 
     fn loaded(&mut self, no: EndpointNo, class: Class, mut rows: Vec<(Due, Progress)>, end: bool) {
@@ -274,9 +285,7 @@ impl Engine {
         match self.lanes.get_mut(&no) {
             Some(lane) => lane.endpoint = endpoint,
             None => {
-                let waiting = counts.fresh.saturating_add(counts.timed);
-                let waiting = waiting.saturating_add(counts.behind);
-                self.waiting += i64::try_from(waiting).unwrap_or(i64::MAX);
+                self.waiting += i64::try_from(counts.pending()).unwrap_or(i64::MAX);
                 self.lanes.insert(no, Lane::new(endpoint, counts));
             }
         }

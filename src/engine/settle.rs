@@ -244,16 +244,18 @@ impl Engine {
             (StepKind::Attempt(attempt), _) => {
                 let (number, attempt) = (progress.attempts, Box::new(attempt));
                 let notice = Notice::AttemptFinished { delivery, number, attempt, next };
-                out.push(Effect::Publish(notice));
+                self.announce(now, notice, out);
             }
             (StepKind::Rule, Next::Dead { reason }) => {
-                out.push(Effect::Publish(Notice::Died { delivery, reason }));
+                self.announce(now, Notice::Died { delivery, reason }, out);
             }
             (StepKind::Rule | StepKind::Command { .. }, _) => {}
         }
         if let Some(Change { state, notices }) = change {
             self.set_state(now, delivery.endpoint, state, out);
-            out.extend(notices.into_iter().map(Effect::Publish));
+            for notice in notices {
+                self.announce(now, notice, out);
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::engine::report::Report;
 use crate::model::Attempt;
 use crate::model::Class;
 use crate::model::DeadReason;
@@ -79,6 +80,8 @@ pub enum Input {
     },
     /// The disk is low, or no longer.
     DiskLow(bool),
+    /// Something has happened outside the engine that may be told as an operational event.
+    Report(Report),
 }
 
 /// What happens when some of several submissions are refused.
@@ -336,6 +339,10 @@ pub struct Limits {
     pub idempotency_window: Duration,
     /// Whether an event that no endpoint takes is refused.
     pub refuse_unmatched: bool,
+    /// The same operational event about the same endpoint is told once in this time.
+    pub report_window: Duration,
+    /// A delivery that has been due for longer is told as late. `None`: never.
+    pub late_after: Option<Duration>,
 }
 
 impl Default for Limits {
@@ -350,6 +357,8 @@ impl Default for Limits {
             delay_max: Duration::from_secs(30 * 86_400),
             idempotency_window: Duration::from_secs(7 * 86_400),
             refuse_unmatched: false,
+            report_window: Duration::from_secs(15 * 60),
+            late_after: Some(Duration::from_secs(5 * 60)),
         }
     }
 }

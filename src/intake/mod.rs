@@ -25,6 +25,7 @@ mod raw;
 mod results;
 mod said;
 mod service;
+mod terms;
 
 pub use desk::Desk;
 pub use desk::Outcome;
@@ -57,6 +58,8 @@ pub struct Settings {
     pub batch_bytes_max: usize,
     /// The most events in a second from one source; `None` for no limit.
     pub rate_max: Option<NonZeroU32>,
+    /// The most relays that an event may have passed through.
+    pub hops_max: u8,
     /// Whether payloads must be JSON.
     pub json_only: bool,
     /// Whether an idempotency key must come with a submission.

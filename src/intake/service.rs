@@ -14,7 +14,6 @@ use hyper::body::Body;
 use crate::engine::Admitted;
 use crate::engine::SubmitMode;
 use crate::intake::Desk;
-use crate::intake::Idempotency;
 use crate::intake::Outcome;
 use crate::intake::Own;
 use crate::intake::Settings;
@@ -32,6 +31,7 @@ use crate::intake::results::ItemResult;
 use crate::intake::results::Results;
 use crate::intake::results::checks_failed;
 use crate::intake::results::refused_as_a_whole;
+use crate::intake::terms;
 use crate::model::DeliveryId;
 use crate::model::Submission;
 use crate::model::problem::Code;
@@ -123,6 +123,7 @@ impl<D: Desk> Intake<D> {
         if head.method != Method::POST {
             return Err(Problem::new(Code::MethodNotAllowed, "events are submitted with POST"));
         }
+        let hops = terms::hops(&head.headers, settings.hops_max)?;
         let batch = rest == ":batch" || cloudevents::mode(&head.headers) == Some(Mode::Batch);
         let bytes_max = match rest {
             _ if batch => settings.batch_bytes_max,
@@ -142,30 +143,31 @@ impl<D: Desk> Intake<D> {
         *payload_bytes = body.len();
         match form {
             Form::Raw(name) => {
-                self.one(raw::read(name, &head.headers, body, &peer.source), &settings).await
+                self.one(raw::read(name, &head.headers, body, &peer.source), &settings, hops).await
             }
             Form::Envelope => {
                 let mut item = envelope::read(&body, &peer.source);
                 if let Ok(submission) = &mut item {
                     key_from_header(submission, &head.headers)?;
                 }
-                self.one(item, &settings).await
+                self.one(item, &settings, hops).await
             }
             Form::Batch => {
                 let items = batch::read(&body, &peer.source, settings.batch_events_max)?;
-                self.many(items, partial, &settings).await
+                self.many(items, partial, &settings, hops).await
             }
             Form::Cloud(Mode::Structured) => {
                 let item = cloudevents::structured(&head.headers, &body, &peer.source);
-                self.one(item, &settings).await
+                self.one(item, &settings, hops).await
             }
             Form::Cloud(Mode::Binary) => {
-                self.one(cloudevents::binary(&head.headers, body, &peer.source), &settings).await
+                self.one(cloudevents::binary(&head.headers, body, &peer.source), &settings, hops)
+                    .await
             }
             Form::Cloud(Mode::Batch) => {
                 let items_max = settings.batch_events_max;
                 let items = cloudevents::batch(&head.headers, &body, &peer.source, items_max)?;
-                self.many(items, partial, &settings).await
+                self.many(items, partial, &settings, hops).await
             }
         }
     }
@@ -180,8 +182,8 @@ impl<D: Desk> Intake<D> {
         }
     }
 
-    async fn one(&self, item: Item, settings: &Settings) -> Result<Answer, Problem> {
-        let submission = check(item, settings).map_err(|problem| *problem)?;
+    async fn one(&self, item: Item, settings: &Settings, hops: u8) -> Result<Answer, Problem> {
+        let submission = terms::check(item, settings, hops).map_err(|problem| *problem)?;
         self.pace(&submission.source, 1, settings)?;
         let event_type = submission.event_type.clone();
         let answers = self.desk.submit(vec![submission], SubmitMode::Whole).await;
@@ -205,8 +207,10 @@ impl<D: Desk> Intake<D> {
         items: Vec<Item>,
         partial: bool,
         settings: &Settings,
+        hops: u8,
     ) -> Result<Answer, Problem> {
-        let items: Vec<_> = items.into_iter().map(|item| check(item, settings)).collect();
+        let check = |item| terms::check(item, settings, hops);
+        let items: Vec<_> = items.into_iter().map(check).collect();
         if !partial && items.iter().any(Result::is_err) {
             return Err(checks_failed(&items));
         }
@@ -326,29 +330,4 @@ fn key_from_header(submission: &mut Submission, headers: &HeaderMap) -> Result<(
     }
     submission.idempotency_key = Some(key);
     Ok(())
-}
-
-/// Rules that hold for every event, however it came.
-fn check(item: Item, settings: &Settings) -> Result<Submission, Box<Problem>> {
-    let mut submission = item.map_err(|faults| Box::new(Problem::invalid(faults)))?;
-    let refuse = |code, detail: String| Err(Box::new(Problem::new(code, detail)));
-    if submission.body.len() > settings.payload_bytes_max {
-        let bytes = settings.payload_bytes_max;
-        return refuse(Code::PayloadTooLarge, format!("the payload has more than {bytes} bytes"));
-    }
-    if settings.json_only
-        && serde_json::from_slice::<&serde_json::value::RawValue>(&submission.body).is_err()
-    {
-        let detail = "ingest.require_json is set, and the payload is not JSON";
-        return refuse(Code::UnsupportedMediaType, detail.to_owned());
-    }
-    match settings.idempotency {
-        Idempotency::Off => submission.idempotency_key = None,
-        Idempotency::Required if submission.idempotency_key.is_none() => {
-            let detail = "send an Idempotency-Key: ingest.idempotency is \"required\"";
-            return refuse(Code::IdempotencyKeyMissing, detail.to_owned());
-        }
-        Idempotency::Required | Idempotency::Optional => {}
-    }
-    Ok(submission)
 }

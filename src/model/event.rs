@@ -16,6 +16,9 @@ use crate::model::time::Time;
 
 /// The longest event type, in bytes.
 pub const EVENT_TYPE_BYTES_MAX: usize = 128;
+/// What the types of postrider's own events begin with. Nobody else may use them, and they go only
+/// to endpoints that name them: a pattern that begins with `*` or `**` does not cover them.
+pub const OPERATIONAL_PREFIX: &str = "postrider.";
 /// The longest idempotency key, in bytes.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 
@@ -68,6 +71,11 @@ impl EventType {
     /// Its text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether only postrider itself submits events of this type.
+    pub fn is_operational(&self) -> bool {
+        self.0.starts_with(OPERATIONAL_PREFIX)
     }
 }
 

@@ -95,6 +95,12 @@ impl EventId {
         self.time().as_micros().saturating_add(finer)
     }
 
+    /// Whether postrider itself submitted the event: the last bit says so, so that nothing has to
+    /// be read to know it.
+    pub const fn is_operational(self) -> bool {
+        self.0 & 1 == 1
+    }
+
     /// The next larger id (not itself a UUIDv7): where a scan goes on after this one.
     #[must_use]
     pub const fn successor(self) -> EventId {

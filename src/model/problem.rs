@@ -94,6 +94,8 @@ codes! {
     NoEndpointMatches = "no-endpoint-matches", 422, "No endpoint takes this event";
     /// The caller is over its rate.
     RateLimited = "rate-limited", 429, "Too many requests";
+    /// The event has passed through too many relays.
+    LoopDetected = "loop-detected", 508, "The event goes round in a circle";
     /// postrider's own fault.
     Internal = "internal", 500, "Internal error";
     /// More events wait than are allowed to.
@@ -112,7 +114,7 @@ impl Code {
     /// Whether the same request (with the same idempotency key) may succeed later.
     pub const fn retryable(self) -> bool {
         matches!(self, Code::RequestTimeout | Code::IdempotencyInProgress | Code::RateLimited)
-            || self.status() >= 500
+            || self.status() >= 500 && !matches!(self, Code::LoopDetected)
     }
 
     /// What the answer's `Retry-After` says, unless the caller knows better.

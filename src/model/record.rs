@@ -312,3 +312,10 @@ pub struct LaneCounts {
     /// Deliveries that wait behind an earlier one of their key.
     pub behind: u64,
 }
+
+impl LaneCounts {
+    /// All that have not ended.
+    pub fn pending(&self) -> u64 {
+        self.fresh.saturating_add(self.timed).saturating_add(self.behind)
+    }
+}

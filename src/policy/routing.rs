@@ -2,9 +2,14 @@
 
 use crate::model::EventType;
 use crate::model::TypeGlob;
+use crate::model::event::OPERATIONAL_PREFIX;
 
-/// Whether the pattern covers the type: `*` is one segment, `**` at the end one or more.
+/// Whether the pattern covers the type: `*` is one segment, `**` at the end one or more. postrider's
+/// own events are covered only by patterns that name them.
 pub fn covers(glob: &TypeGlob, event_type: &EventType) -> bool {
+    if event_type.is_operational() && !glob.as_str().starts_with(OPERATIONAL_PREFIX) {
+        return false;
+    }
     let mut patterns = glob.as_str().split('.');
     let mut segments = event_type.as_str().split('.');
     loop {
@@ -40,5 +45,8 @@ mod tests {
         assert!(check("*.created", "order.created"));
         assert!(!check("order.created", "order.created.late"));
         assert!(!check("order", "orders"));
+        assert!(!check("**", "postrider.endpoint.opened"), "not meant by those who want all");
+        assert!(!check("*.endpoint.opened", "postrider.endpoint.opened"));
+        assert!(check("postrider.**", "postrider.endpoint.opened"));
     }
 }

@@ -45,6 +45,7 @@ async fn the_request_is_the_one_that_is_promised() {
     event.attributes.tenant = Some("Kopi \u{201c}Tiga\u{201d}".to_owned());
     event.attributes.correlation_id = Some("c-1".to_owned());
     event.attributes.occurred_at = Some(Time::from_secs(1_795_000_000));
+    event.attributes.hops = 2;
     event.attributes.schema_version = Some("2".to_owned());
     event.attributes.traceparent = Some(format!("00-{:032x}-{:016x}-01", 7, 9));
     let world = World::new();
@@ -74,6 +75,8 @@ async fn the_request_is_the_one_that_is_promised() {
     assert_eq!(header("postrider-tenant"), "Kopi%20%E2%80%9CTiga%E2%80%9D");
     assert_eq!(header("postrider-correlation-id"), "c-1");
     assert_eq!(header("postrider-occurred-at"), "2026-11-18T11:06:40.000Z");
+    assert_eq!(header("postrider-sequence"), event.sequence().to_string());
+    assert_eq!(header("postrider-hops"), "3", "one more than the event came with");
     assert_eq!(header("postrider-schema-version"), "2");
     assert_eq!(header("traceparent"), format!("00-{:032x}-{:016x}-01", 7, 9));
     assert_eq!(header("x-shop"), "seven");

@@ -45,6 +45,10 @@ fn bodies_are_limited_and_taken_as_they_are() {
     assert_eq!(refusal(&Request::post("/v1/events/a..b", "x")), is(422, "validation"));
     assert_eq!(refusal(&Request::post("/v1/events", "{\"type\":")), is(422, "validation"));
     assert_eq!(refusal(&raw("x").header("postrider-endpoint", "none")), is(422, "validation"));
+    assert_eq!(refusal(&raw("1").header("postrider-hops", "9")), is(508, "loop-detected"));
+    assert_eq!(refusal(&raw("1").header("postrider-hops", "x")), is(422, "validation"));
+    let own = Request::post("/v1/events/postrider.endpoint.opened", "{}");
+    assert_eq!(refusal(&own), is(422, "validation"), "nobody speaks in postrider's name");
     assert_eq!(refusal(&Request::post("/v1/other", "x")), is(404, "not-found"));
     assert_eq!(refusal(&Request::new("PUT", "/v1/events/a")), is(405, "method-not-allowed"));
     assert_eq!(daemon.show("/v1/status")["accepted"], 2);

@@ -3,8 +3,10 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use fastrand::Rng;
+use postrider::engine::Limits;
 use postrider::model::Attempt;
 use postrider::model::Due;
 use postrider::model::Endpoint;
@@ -52,6 +54,8 @@ pub enum Bug {
     ForgetsToPark,
     /// What comes after a delivery that has ended is not let go.
     ForgetsToPromote,
+    /// The same thing is told again and again.
+    RepeatsItself,
 }
 
 impl Bug {
@@ -72,7 +76,16 @@ impl Bug {
         Bug::IgnoresOrder,
         Bug::ForgetsToPark,
         Bug::ForgetsToPromote,
+        Bug::RepeatsItself,
     ];
+
+    /// The limits as the engine is told of them.
+    pub fn in_limits(self, limits: Limits) -> Limits {
+        match self {
+            Bug::RepeatsItself => Limits { report_window: Duration::ZERO, ..limits },
+            _ => limits,
+        }
+    }
 
     /// The endpoints as the engine is told of them.
     pub fn in_endpoints(self, endpoints: &mut [Endpoint]) {

@@ -123,9 +123,7 @@ impl World {
             (Record::Command { .. }, Receipt::Moved { promoted: Some(_), .. }) => {
                 self.marks.hit("cancelled before others of its key");
             }
-            (Record::Command { next, .. }, Receipt::Moved { behind: 1, .. })
-                if matches!(next, Next::Wait { .. }) =>
-            {
+            (Record::Command { next: Next::Wait { .. }, .. }, Receipt::Moved { behind: 1, .. }) => {
                 self.marks.hit("sent again behind another of its key");
             }
             (Record::Command { next, .. }, Receipt::Moved { from, .. }) => match next {

@@ -20,6 +20,7 @@ mod marks;
 mod operators;
 mod outbox;
 mod receivers;
+mod reports;
 mod world;
 
 use std::collections::BTreeMap;
@@ -95,6 +96,9 @@ fn endpoint(no: u32, rng: &mut Rng) -> Endpoint {
     if endpoint.types[0].as_str() == "**" && rng.bool() {
         endpoint.types = vec!["order.**".parse().unwrap()];
     }
+    if rng.u32(0..4) == 0 {
+        endpoint.types.push("postrider.**".parse().unwrap());
+    }
     endpoint
 }
 
@@ -106,6 +110,8 @@ fn limits(rng: &mut Rng) -> Limits {
         flights_max: if cramped { rng.usize(8..32) } else { 1_024 },
         rows_max: if cramped { rng.usize(1..50) } else { 20_000 },
         body_bytes_max: if cramped { rng.usize(0..200) } else { 16 << 20 },
+        report_window: Duration::from_secs(60),
+        late_after: Some(Duration::from_secs(20)),
         ..Limits::default()
     }
 }
@@ -127,7 +133,7 @@ fn world(seed: u64, bug: Bug) -> World {
     }
     let mut told = endpoints.clone();
     bug.in_endpoints(&mut told);
-    let engine = Engine::new(limits.clone(), seed, told, &disk.recovered());
+    let engine = Engine::new(bug.in_limits(limits.clone()), seed, told, &disk.recovered());
     let moods = endpoints.iter().map(|_| Mood::any(&mut rng)).collect();
     let mut world = World {
         now: START,
@@ -157,6 +163,7 @@ fn world(seed: u64, bug: Bug) -> World {
         drained: false,
         removed: BTreeSet::new(),
         watch: flow::Watch::default(),
+        reported: reports::Told::default(),
         history: 0xcbf2_9ce4_8422_2325,
     };
     for _ in 0..world.rng.u32(1..5) {

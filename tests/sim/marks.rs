@@ -40,6 +40,12 @@ pub const ALL: &[&str] = &[
     "sent again on request",
     "start found stale",
     "start refused while draining",
+    "told after others were left out",
+    "told: delivery dead",
+    "told: endpoint disabled",
+    "told: endpoint opened",
+    "told: endpoint recovered",
+    "told: queue late",
     "tried in vain while open",
     "unmatched event kept",
 ];

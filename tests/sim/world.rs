@@ -31,6 +31,7 @@ use crate::marks::Marks;
 use crate::outbox::Outbox;
 use crate::receivers::Mood;
 use crate::receivers::Receivers;
+use crate::reports::Told;
 
 /// Something that happens at a time. What belongs to a process carries its number: it never
 /// happens to the next one.
@@ -106,6 +107,7 @@ pub struct World {
     pub drained: bool,
     pub removed: BTreeSet<EndpointNo>,
     pub watch: Watch,
+    pub reported: Told,
     /// A digest of everything that happened.
     pub history: u64,
 }
@@ -172,6 +174,7 @@ impl World {
 
     fn commit(&mut self, ticket: Ticket, mut records: Vec<Record>) {
         self.bug.in_commit(&mut records, &mut self.rng);
+        self.check_reports(&records);
         if self.bug == Bug::AnswersBeforeTheFlush {
             let receipts = records.iter().map(|_| Receipt::Applied).collect();
             self.waiting.push((ticket, records));
@@ -284,7 +287,9 @@ impl World {
         self.alarm = None;
         self.told = self.disk.entries.clone();
         let seed = self.rng.u64(..);
-        self.engine = Engine::new(self.limits.clone(), seed, endpoints, &self.disk.recovered());
+        self.reported.clear();
+        let limits = self.bug.in_limits(self.limits.clone());
+        self.engine = Engine::new(limits, seed, endpoints, &self.disk.recovered());
         self.wake();
     }
 

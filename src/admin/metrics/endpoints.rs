@@ -146,7 +146,7 @@ impl Metrics {
         let known = self.endpoints.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let (mut others, mut others_up, mut others_failures) = (0_i64, 1_i64, 0_i64);
         for endpoint in endpoints {
-            let waiting = endpoint.counts.fresh.saturating_add(endpoint.counts.timed);
+            let waiting = endpoint.counts.pending();
             let waiting = i64::try_from(waiting).unwrap_or(i64::MAX);
             let up = i64::from(endpoint.state.is_up());
             let failures = endpoint.state.open.map(|open| i64::from(open.failures));

@@ -104,7 +104,10 @@ impl Metrics {
         let held = status.endpoints.iter().filter(|endpoint| !endpoint.state.is_up());
         let (fresh, timed) = held.fold((0_u64, 0_u64), |(fresh, timed), endpoint| {
             let counts = &endpoint.counts;
-            (fresh.saturating_add(counts.fresh), timed.saturating_add(counts.timed))
+            (
+                fresh.saturating_add(counts.fresh),
+                timed.saturating_add(counts.timed).saturating_add(counts.behind),
+            )
         });
         set(&series.queued, status.queued.saturating_sub(fresh));
         set(&series.waiting, status.waiting.saturating_sub(timed));

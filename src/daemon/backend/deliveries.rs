@@ -84,6 +84,10 @@ pub(super) fn slice(
     let mut page = Page { rows: Vec::new(), limit: window.limit, looked: 0, last: None };
     let read = match (filter.state, list) {
         (Some(DeliveryState::Sending), _) => query.sending(after(List::Deliveries)?, &mut page),
+        // those that wait behind another of their key stand in no queue
+        (Some(state), _) if waits(state) && query.any_behind()? => {
+            query.walked(after(List::Deliveries)?, &mut page)
+        }
         (_, Some(list)) => query.merged(&sources, after(list)?, &mut page),
         (Some(state), None) if is_in_a_table(state) => Ok(None),
         (_, None) => query.walked(after(List::Deliveries)?, &mut page),
@@ -104,6 +108,10 @@ fn is_in_a_table(state: DeliveryState) -> bool {
     use DeliveryState::Queued;
     use DeliveryState::Waiting;
     matches!(state, Dead | Queued | Waiting | Held)
+}
+
+fn waits(state: DeliveryState) -> bool {
+    matches!(state, DeliveryState::Queued | DeliveryState::Waiting | DeliveryState::Held)
 }
 
 /// A page that fills.
@@ -138,6 +146,13 @@ struct Query<'a> {
 }
 
 impl Query<'_> {
+    /// Whether deliveries wait behind others of their key.
+    fn any_behind(&self) -> Answer<bool> {
+        let lanes = self.reader.lanes().map_err(unreadable)?;
+        let wanted = |no: &EndpointNo| self.only.is_none_or(|only| only == *no);
+        Ok(lanes.iter().any(|(no, counts)| counts.behind > 0 && wanted(no)))
+    }
+
     /// The tables and endpoints in which deliveries of the wanted state stand.
     fn sources(&self) -> Answer<Vec<(Table, EndpointNo)>> {
         let tables: &[(Table, bool)] = match self.filter.state {

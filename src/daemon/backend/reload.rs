@@ -17,9 +17,11 @@ use crate::daemon::backend::unreadable;
 use crate::daemon::book;
 use crate::daemon::book::Binding;
 use crate::daemon::couriers;
+use crate::daemon::shared::Message;
 use crate::daemon::shared::Rules;
 use crate::daemon::shared::Shared;
 use crate::engine::Command;
+use crate::engine::Report;
 use crate::model::view::Fault;
 use crate::model::view::ReloadView;
 use crate::store::read::Reader;
@@ -50,7 +52,7 @@ pub(super) async fn reload(shared: &Shared, actor: &Actor) -> Answer<ReloadView>
         Ok(prepared) => prepared,
         Err(error) => {
             shared.metrics.config_refused();
-            warn(&error, actor);
+            warn(shared, &error, actor);
             return Err(error);
         }
     };
@@ -96,7 +98,9 @@ fn loaded(path: &Path, old: &Config) -> Answer<(Config, ReloadView)> {
 
 /// Keys that the engine and the store are given once, when they start; besides those that the
 /// configuration itself says are read at start.
-const KEPT: [&str; 6] = [
+const KEPT: [&str; 8] = [
+    "alerts.dedupe",
+    "alerts.late_after",
     "delivery.max_in_flight",
     "ingest.idempotency_window",
     "ingest.max_delay",
@@ -108,6 +112,7 @@ const KEPT: [&str; 6] = [
 /// What is in force stays in the rules, so that they are true, and so that the next reload says
 /// again what waits for a restart.
 fn keep_what_needs_a_restart(old: &Config, new: &mut Config) {
+    new.alerts = old.alerts.clone();
     new.listen = old.listen.clone();
     new.storage = old.storage.clone();
     new.log.format = old.log.format;
@@ -147,7 +152,7 @@ fn wrong(path: &Path, error: &impl ToString) -> BackendError {
     BackendError::Invalid(vec![Fault::new(pointer, "unusable", error.to_string())])
 }
 
-fn warn(error: &BackendError, actor: &Actor) {
+fn warn(shared: &Shared, error: &BackendError, actor: &Actor) {
     let (errors, file, why) = match error {
         BackendError::Invalid(faults) => {
             let first = faults.first();
@@ -160,4 +165,8 @@ fn warn(error: &BackendError, actor: &Actor) {
     let (file, line) = (parts.next(), parts.next());
     let actor = &*actor.0;
     tracing::warn!(event = "config.rejected", errors, file, line, why, actor, "the old one stays");
+    let data = serde_json::json!({ "errors": errors, "file": file, "line": line, "why": why });
+    // fails only when the hub has ended
+    let report = Report { kind: "config.rejected", about: None, data };
+    let _ = shared.hub.send(Message::Report(report));
 }

@@ -65,7 +65,7 @@ pub(super) async fn status(shared: &Shared) -> Answer<StatusView> {
         duplicates: counters.duplicates.value(),
         rejected: counters.rejected.value(),
         queued: sum(|endpoint| endpoint.counts.fresh),
-        waiting: sum(|endpoint| endpoint.counts.timed),
+        waiting: sum(|endpoint| endpoint.counts.timed + endpoint.counts.behind),
         sending: sending(sight),
         dead,
         oldest_due_ms: u64::try_from(oldest_due).unwrap_or(u64::MAX),

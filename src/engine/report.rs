@@ -1,0 +1,198 @@
+//! What postrider tells of itself: operational events, delivered like any other.
+//!
+//! They go to endpoints that name their types, but never to the one that they are about, and what
+//! becomes of their own deliveries is not told. So they cannot feed themselves. The same thing about
+//! the same endpoint is told once in a window, with the count of what was left out.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::Value;
+use serde_json::json;
+
+use crate::engine::Draining;
+use crate::engine::Engine;
+use crate::engine::Pending;
+use crate::engine::admit::Admission;
+use crate::engine::words::Effect;
+use crate::engine::words::Notice;
+use crate::model::DeliveryId;
+use crate::model::EndpointNo;
+use crate::model::Next;
+use crate::model::Submission;
+use crate::model::Time;
+use crate::model::event::OPERATIONAL_PREFIX;
+use crate::policy::routing;
+
+/// How often lanes are looked at for deliveries that are late.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// Things told about that are remembered at most; beyond, what is oldest is forgotten.
+const REMEMBERED_MAX: usize = 10_000;
+/// Who submits them.
+const SOURCE: &str = "postrider";
+
+/// Something to tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// The type of the event, after `postrider.`.
+    pub kind: &'static str,
+    /// The endpoint that it is about.
+    pub about: Option<EndpointNo>,
+    /// The payload, as JSON.
+    pub data: Value,
+}
+
+/// What was told lately.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    /// When, and how often it would have been told since.
+    last: BTreeMap<(&'static str, Option<EndpointNo>), (Time, u64)>,
+    /// When lanes are looked at next.
+    pub(crate) look: Option<Time>,
+}
+
+impl Told {
+    /// Whether it is to be told now; then how often it was left out before.
+    fn tell(&mut self, report: &Report, now: Time, window: Duration) -> Option<u64> {
+        let key = (report.kind, report.about);
+        if let Some((last, left_out)) = self.last.get_mut(&key)
+            && now < *last + window
+        {
+            *left_out += 1;
+            return None;
+        }
+        let before = self.last.insert(key, (now, 0));
+        if self.last.len() > REMEMBERED_MAX {
+            let oldest = self.last.iter().min_by_key(|(_, (at, _))| *at).map(|(key, _)| *key);
+            oldest.and_then(|key| self.last.remove(&key));
+        }
+        Some(before.map_or(0, |(_, left_out)| left_out))
+    }
+}
+
+impl Engine {
+    /// Publishes a notice, and tells those who want to know.
+    pub(crate) fn announce(&mut self, now: Time, notice: Notice, out: &mut Vec<Effect>) {
+        if let Some(report) = self.report_of(now, &notice) {
+            self.report(now, report, out);
+        }
+        out.push(Effect::Publish(notice));
+    }
+
+    fn report_of(&self, now: Time, notice: &Notice) -> Option<Report> {
+        let name = |no: EndpointNo| self.name(no).map_or("", |name| name);
+        let about = |kind, no: EndpointNo, data| Some(Report { kind, about: Some(no), data });
+        let dead = |delivery: DeliveryId, reason: &str, attempts: u16| {
+            // what becomes of these is not told
+            let data = json!({
+                "endpoint": name(delivery.endpoint), "delivery": delivery.to_string(),
+                "event": delivery.event.to_string(), "reason": reason, "attempts": attempts,
+            });
+            let own = delivery.event.is_operational();
+            about("delivery.dead", delivery.endpoint, data).filter(|_| !own)
+        };
+        match notice {
+            Notice::BreakerOpened { endpoint, open } => about(
+                "endpoint.opened",
+                *endpoint,
+                json!({
+                    "endpoint": name(*endpoint), "failures": open.failures, "outcome": open.outcome,
+                    "until": open.until,
+                }),
+            ),
+            Notice::EndpointRecovered { endpoint, open } => {
+                let down_for = now.since(open.since).as_secs();
+                about(
+                    "endpoint.recovered",
+                    *endpoint,
+                    json!({
+                        "endpoint": name(*endpoint), "failures": open.failures, "down_for_s": down_for,
+                    }),
+                )
+            }
+            Notice::EndpointDisabled { endpoint, reason } => {
+                let data = json!({ "endpoint": name(*endpoint), "reason": reason });
+                about("endpoint.disabled", *endpoint, data)
+            }
+            Notice::Died { delivery, reason } => dead(*delivery, reason.as_str(), 0),
+            Notice::AttemptFinished { delivery, number, next: Next::Dead { reason }, .. } => {
+                dead(*delivery, reason.as_str(), *number)
+            }
+            _ => None,
+        }
+    }
+
+    /// Submits an operational event, if anybody wants it and it was not told lately.
+    pub(crate) fn report(&mut self, now: Time, report: Report, out: &mut Vec<Effect>) {
+        let Ok(event_type) = format!("{OPERATIONAL_PREFIX}{}", report.kind).parse() else { return };
+        let wants = |globs: &[_]| globs.iter().any(|glob| routing::covers(glob, &event_type));
+        let targets: Vec<_> = self
+            .lanes
+            .values()
+            .filter(|lane| wants(&lane.endpoint.types) && Some(lane.endpoint.no) != report.about)
+            .map(|lane| lane.endpoint.no)
+            .collect();
+        let full = self.pending() >= self.limits.pending_max;
+        if targets.is_empty() || full || self.draining != Draining::No {
+            return;
+        }
+        let Some(left_out) = self.told.tell(&report, now, self.limits.report_window) else {
+            return;
+        };
+        let mut data = report.data;
+        if let Value::Object(fields) = &mut data {
+            fields.insert("left_out".to_owned(), Value::from(left_out));
+        }
+        let body = json!({ "type": event_type, "timestamp": now, "data": data });
+        let submission = Submission {
+            source: SOURCE.into(),
+            event_type,
+            content_type: "application/json".into(),
+            body: Bytes::from(body.to_string()),
+            attributes: Box::default(),
+            delay: None,
+            endpoints: None,
+            idempotency_key: None,
+        };
+        self.promised += u64::try_from(targets.len()).unwrap_or(u64::MAX);
+        let mut records = Vec::with_capacity(1);
+        let items = vec![self.write(now, submission, targets, &mut records)];
+        self.commit(records, Pending::Admission(Admission { caller: None, items }), out);
+    }
+
+    /// Looks for deliveries that have been due for too long, now and then, if anybody wants to
+    /// know.
+    pub(crate) fn look_for_late(&mut self, now: Time, out: &mut Vec<Effect>) {
+        let Some(late_after) = self.limits.late_after.filter(|_| self.is_listened_to()) else {
+            self.told.look = None;
+            return;
+        };
+        if self.told.look.is_some_and(|at| at > now) {
+            return;
+        }
+        self.told.look = Some(now + LOOK_EVERY);
+        let late: Vec<_> = self
+            .lanes
+            .values()
+            .filter(|lane| lane.is_callable(now))
+            .filter_map(|lane| Some((&lane.endpoint, lane.oldest_due(now)?)))
+            .filter(|(_, since)| now.since(*since) > late_after)
+            .map(|(endpoint, since)| Report {
+                kind: "queue.late",
+                about: Some(endpoint.no),
+                data: json!({
+                    "endpoint": &*endpoint.name, "due_since": since,
+                    "late_after_s": late_after.as_secs(),
+                }),
+            })
+            .collect();
+        late.into_iter().for_each(|report| self.report(now, report, out));
+    }
+
+    /// Whether an endpoint names operational events.
+    fn is_listened_to(&self) -> bool {
+        let mut globs = self.lanes.values().flat_map(|lane| &lane.endpoint.types);
+        globs.any(|glob| glob.as_str().starts_with(OPERATIONAL_PREFIX))
+    }
+}

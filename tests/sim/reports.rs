@@ -1,0 +1,58 @@
+//! What must hold of operational events: told once in a while, and never to whom they are about.
+
+use std::collections::BTreeMap;
+
+use postrider::model::EventId;
+use postrider::model::Record;
+use postrider::model::Time;
+use serde_json::Value;
+
+use crate::world::World;
+
+/// When each thing was last told by this process: its type, and the endpoint that it is about.
+pub type Told = BTreeMap<(String, String), Time>;
+
+impl World {
+    pub fn check_reports(&mut self, records: &[Record]) {
+        for record in records {
+            let Record::Admit(admit) = record else { continue };
+            let event = &admit.event;
+            assert_eq!(event.id.is_operational(), event.event_type.is_operational());
+            if event.id.is_operational() {
+                let body: Value = serde_json::from_slice(&event.body).unwrap();
+                self.check_report(event.event_type.as_str(), &body["data"]);
+                let about = body["data"]["endpoint"].as_str();
+                let own = self.endpoints.iter().find(|e| Some(&*e.name) == about);
+                let fed = own.is_some_and(|own| event.targets.contains(&own.no));
+                assert!(!fed, "seed {}: an endpoint is told of itself", self.seed);
+            }
+        }
+    }
+
+    fn check_report(&mut self, kind: &str, data: &Value) {
+        let seed = self.seed;
+        if let Some(event) = data["event"].as_str() {
+            let event: EventId = event.parse().unwrap();
+            assert!(!event.is_operational(), "seed {seed}: operational events feed themselves");
+        }
+        let about = data["endpoint"].as_str().unwrap_or_default().to_owned();
+        if let Some(last) = self.reported.insert((kind.to_owned(), about), self.now) {
+            let passed = self.now.since(last);
+            assert!(
+                passed >= self.limits.report_window,
+                "seed {seed}: {kind} again after {passed:?}"
+            );
+        }
+        self.marks.hit(match kind {
+            "postrider.endpoint.opened" => "told: endpoint opened",
+            "postrider.endpoint.recovered" => "told: endpoint recovered",
+            "postrider.endpoint.disabled" => "told: endpoint disabled",
+            "postrider.delivery.dead" => "told: delivery dead",
+            "postrider.queue.late" => "told: queue late",
+            other => panic!("seed {seed}: {other}"),
+        });
+        if data["left_out"].as_u64().unwrap() > 0 {
+            self.marks.hit("told after others were left out");
+        }
+    }
+}
