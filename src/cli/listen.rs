@@ -32,6 +32,8 @@ const EXIT_TIMED_OUT: u8 = 7;
 
 /// Receive webhooks here, verify their signatures, print or forward them
 ///
+/// What does not verify is answered 401 and not forwarded, and the exit code is 1 in the end.
+///
 ///   # print what comes
 ///   postrider listen --secret-file secret.txt
 ///   # hand it on to a program under development

@@ -59,7 +59,7 @@ fn numbers(status: &StatusView) -> String {
     let mut text = String::new();
     let lines = [
         format!(
-            "Ingest     accepted {}   duplicates {}   rejected {}",
+            "Ingest     accepted {}   duplicates {}   rejected {}   since its start",
             count(status.accepted),
             count(status.duplicates),
             count(status.rejected)
@@ -72,7 +72,7 @@ fn numbers(status: &StatusView) -> String {
             text::span(Duration::from_millis(status.oldest_due_ms))
         ),
         format!(
-            "Sending    {} in flight   attempts {}   delivered {}",
+            "Sending    {} in flight   attempts {}   delivered {}   since its start",
             count(status.sending),
             count(status.attempts),
             count(status.delivered)

@@ -18,6 +18,7 @@ use tokio::sync::watch;
 
 use crate::admin::Actor;
 use crate::admin::Backend;
+use crate::admin::BackendError;
 use crate::admin::Metrics;
 use crate::config;
 use crate::config::Config;
@@ -311,9 +312,23 @@ fn writer_failed(result: Result<Result<(), CommitError>, oneshot::error::RecvErr
     }
 }
 
+/// Reloads because of a signal. The outcome is in the log; a service manager that sent the signal
+/// waits to be told of the beginning and of the end (`Type=notify-reload`).
 async fn reload(office: &Office) {
-    // the outcome is in the log
-    let _ = office.reload(Actor("signal".into())).await;
+    if let Ok(moment) = NotifyState::monotonic_usec_now() {
+        let _ = sd_notify::notify(&[NotifyState::Reloading, moment]);
+    }
+    let status = match office.reload(Actor("signal".into())).await {
+        Ok(_) => "configuration reloaded".to_owned(),
+        Err(BackendError::Invalid(faults)) => {
+            let first = faults.first().map(|fault| format!(" {}: {}", fault.pointer, fault.detail));
+            format!("configuration refused, the old one stays:{}", first.unwrap_or_default())
+        }
+        Err(error) => format!("configuration refused, the old one stays: {error}"),
+    };
+    // one line is all that there is room for
+    let status = status.lines().next().unwrap_or_default();
+    let _ = sd_notify::notify(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
 /// Lets attempts under way end, for as long as is allowed, or until told again to stop.

@@ -66,10 +66,7 @@ pub(super) fn batch(
         let detail = format!("the batch has {} events, 1 to {items_max} are allowed", events.len());
         return Err(Problem::new(Code::PayloadTooLarge, detail));
     }
-    let mut shared = headers.clone();
-    // one key cannot stand for many events: theirs are their own ids
-    shared.remove("idempotency-key");
-    Ok(events.into_iter().map(|e| of_json(e, Said::in_headers(&shared), source)).collect())
+    Ok(events.into_iter().map(|e| of_json(e, Said::in_headers(headers), source)).collect())
 }
 
 /// The event of a binary request: attributes in `ce-` headers, the body untouched.

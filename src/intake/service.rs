@@ -124,11 +124,12 @@ impl<D: Desk> Intake<D> {
             return Err(Problem::new(Code::MethodNotAllowed, "events are submitted with POST"));
         }
         let hops = terms::hops(&head.headers, settings.hops_max)?;
-        let batch = rest == ":batch" || cloudevents::mode(&head.headers) == Some(Mode::Batch);
-        let bytes_max = match rest {
+        let form = Form::of(rest, &head.headers).ok_or_else(|| no_such_path(path))?;
+        let batch = matches!(form, Form::Batch | Form::Cloud(Mode::Batch));
+        let bytes_max = match form {
             _ if batch => settings.batch_bytes_max,
-            "" => settings.payload_bytes_max.saturating_mul(2) + ENVELOPE_BYTES,
-            _ => settings.payload_bytes_max,
+            Form::Raw(_) => settings.payload_bytes_max,
+            _ => settings.payload_bytes_max.saturating_mul(2) + ENVELOPE_BYTES,
         };
         let partial = match query {
             "" => false,
@@ -138,7 +139,11 @@ impl<D: Desk> Intake<D> {
                 return Err(Problem::new(Code::Validation, detail));
             }
         };
-        let form = Form::of(rest, &head.headers).ok_or_else(|| no_such_path(path))?;
+        if batch && head.headers.contains_key("idempotency-key") {
+            let detail = "one Idempotency-Key cannot stand for many events: give each its own, \
+                          as idempotency_key (or as source and id of a CloudEvent)";
+            return Err(Problem::new(Code::Validation, detail));
+        }
         let body = body::read(&head.headers, body, bytes_max, settings.body_timeout).await?;
         *payload_bytes = body.len();
         match form {

@@ -135,6 +135,25 @@ fn the_source_is_the_uid_behind_the_socket() {
 }
 
 #[test]
+fn one_key_cannot_stand_for_a_batch() {
+    let home = Home::new();
+    let daemon = home.start();
+    let events = "{\"type\":\"order.created\",\"data\":1}\n".repeat(2);
+    let cloud = r#"[{"specversion":"1.0","id":"1","source":"/shop","type":"order.created"}]"#;
+    let batches = [
+        Request::post("/v1/events:batch", events),
+        Request::post("/v1/events", cloud)
+            .header("content-type", "application/cloudevents-batch+json"),
+    ];
+    for batch in batches {
+        let refused = daemon.submit(&batch.key("order-42"));
+        assert_eq!((refused.status, refused.json()["code"].as_str()), (422, Some("validation")));
+        assert!(refused.json()["detail"].as_str().unwrap().contains("idempotency_key"));
+    }
+    assert_eq!(daemon.show("/v1/status")["accepted"], 0);
+}
+
+#[test]
 fn the_keys_of_a_batch_are_those_of_its_events() {
     let receiver = Receiver::start();
     let home = Home::new().endpoint("billing", &receiver, "");

@@ -1,5 +1,6 @@
 //! Under a service manager: readiness, the watchdog, inherited sockets.
 
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::net::UnixListener;
@@ -27,14 +28,20 @@ impl Manager {
 
     /// Waits for this variable and gives its value.
     fn hears(&self, variable: &str) -> String {
+        self.hears_of(variable)[variable].clone()
+    }
+
+    /// Waits for this variable and gives all that is said with it.
+    fn hears_of(&self, variable: &str) -> BTreeMap<String, String> {
         let mut buffer = [0; 4096];
         loop {
             let count = self.0.recv(&mut buffer).unwrap_or_else(|e| panic!("{variable}: {e}"));
             let text = std::str::from_utf8(&buffer[..count]).unwrap();
-            let value =
-                text.lines().find_map(|line| line.strip_prefix(variable)?.strip_prefix('='));
-            if let Some(value) = value {
-                return value.to_owned();
+            let said = text.lines().map(|line| line.split_once('=').unwrap());
+            let said: BTreeMap<_, _> =
+                said.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+            if said.contains_key(variable) {
+                return said;
             }
         }
     }
@@ -56,6 +63,24 @@ fn it_says_when_it_is_ready_alive_and_stopping() {
     daemon.signal(Signal::TERM);
     assert_eq!(manager.hears("STOPPING"), "1");
     assert_eq!(daemon.exit_code(), Some(0));
+}
+
+#[test]
+fn a_reload_by_signal_is_told_from_its_beginning_to_its_end() {
+    let (manager, home) = Manager::of(Home::new());
+    let daemon = home.start();
+    manager.hears("READY");
+    let reload = || {
+        daemon.signal(Signal::HUP);
+        let begin = manager.hears_of("RELOADING");
+        assert!(begin["MONOTONIC_USEC"].parse::<u64>().unwrap() > 0);
+        manager.hears_of("READY")["STATUS"].clone()
+    };
+    assert_eq!(reload(), "configuration reloaded");
+    std::fs::write(home.path("config.toml"), "config_version = 1\n[ingets]\n").unwrap();
+    let status = reload();
+    assert!(status.starts_with("configuration refused, the old one stays: "), "{status}");
+    assert!(status.contains("config.toml:2:2: unknown"), "{status}");
 }
 
 #[test]

@@ -157,7 +157,7 @@ fn send_tells_what_became_of_the_event_by_its_code() {
     let send = |args: &[&str]| postrider(&home, &[&["send", "order.created"], args].concat());
     let dead = send(&["--data", "1", "--wait"]);
     assert_eq!(dead.status.code(), Some(8), "{}", said(&dead));
-    let late = send(&["--data", "2", "--delay", "1h", "--wait", "--timeout", "100ms"]);
+    let late = send(&["--data", "2", "--delay", "1h", "--wait", "--timeout", "2s"]);
     assert_eq!(late.status.code(), Some(7), "{}", said(&late));
     assert!(said(&late).contains("billing   waiting, next attempt in "), "{}", said(&late));
     assert_eq!(send(&["--data", "3", "--key", "k"]).status.code(), Some(0));

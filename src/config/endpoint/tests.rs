@@ -2,6 +2,8 @@ use serde_json::json;
 
 use super::*;
 use crate::model::Schedule;
+use crate::policy::header::HEADER_VALUE_BYTES_MAX;
+use crate::policy::header::HEADERS_MAX;
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
@@ -118,4 +120,21 @@ fn an_endpoint_may_allow_plain_http() {
     assert_eq!(endpoint.types.len(), 1);
     assert_eq!(endpoint.types[0].as_str(), "**", "every event where no types are given");
     assert_eq!(endpoint.secrets, vec![]);
+}
+
+#[test]
+fn headers_are_as_many_and_as_long_as_can_be_sent() {
+    let with = |headers: serde_json::Value| {
+        let mut definition = whole();
+        definition["headers"] = headers;
+        read(definition).map(|endpoint| endpoint.headers.len())
+    };
+    let named = |count: usize| (0..count).map(|n| (format!("x-{n}"), json!("y"))).collect();
+    let long = |bytes: usize| json!({ "x-long": "y".repeat(bytes) });
+    assert_eq!(with(named(HEADERS_MAX)), Ok(HEADERS_MAX));
+    assert_eq!(with(long(HEADER_VALUE_BYTES_MAX)), Ok(1));
+    let refused = |pointer: &str, code: &str| Err(vec![(pointer.to_owned(), code.to_owned())]);
+    assert_eq!(with(named(HEADERS_MAX + 1)), refused("/headers", "type"));
+    assert_eq!(with(long(HEADER_VALUE_BYTES_MAX + 1)), refused("/headers/x-long", "value"));
+    assert_eq!(with(json!({ "tracestate": "a=b" })), refused("/headers/tracestate", "value"));
 }

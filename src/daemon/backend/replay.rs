@@ -6,6 +6,7 @@
 
 use crate::admin::backend::Actor;
 use crate::admin::backend::Answer;
+use crate::admin::backend::BackendError;
 use crate::admin::backend::DeliveryFilter;
 use crate::admin::backend::Position;
 use crate::admin::backend::Window;
@@ -28,6 +29,7 @@ const STEP_DELIVERIES: usize = 100;
 /// What would be sent again.
 pub(super) async fn count(shared: &Shared, filter: DeliveryFilter) -> Answer<ReplayView> {
     let filter = ended(filter);
+    there_is(shared, filter.endpoint.as_deref())?;
     let (mut view, mut after) = (ReplayView { dry_run: true, ..ReplayView::default() }, None);
     loop {
         let (rows, next) = step(shared, &filter, after).await?;
@@ -76,6 +78,15 @@ pub(super) async fn run(
         target: "postrider::audit", event = "replay.finished", actor = by, matched, ok, failed,
     );
     done
+}
+
+/// Of an endpoint that was removed, deliveries are listed but not sent again.
+fn there_is(shared: &Shared, endpoint: Option<&str>) -> Answer<()> {
+    let rules = shared.rules.load();
+    match endpoint {
+        Some(name) if rules.book.by_name(name).is_none() => Err(BackendError::NotFound("endpoint")),
+        _ => Ok(()),
+    }
 }
 
 /// Dead deliveries are what people mean if they do not say.

@@ -124,6 +124,8 @@ async fn deliveries_of_a_removed_endpoint_end_as_it_was_said() {
             let expected = if known { Ok(vec![delivery(7, 3)]) } else { Err(gone()) };
             assert_eq!(rows, expected, "{name}");
         }
+        let replayed = DeliveryFilter { endpoint: Some("old#3".into()), ..by_state(state) };
+        assert_eq!(office.count_replay(replayed).await, Err(gone()));
         assert_eq!(office.endpoint("old".into()).await, Err(gone()));
         assert_eq!(office.retry(delivery(7, 3), actor()).await, Err(gone()));
         let entries = office.shared.reader.endpoints().unwrap();
