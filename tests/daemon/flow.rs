@@ -123,6 +123,8 @@ fn a_breaker_stays_open_when_the_process_dies() {
     let after = billing(&daemon);
     assert_eq!((after["status"].as_str(), &after["state"]["open"]), (Some("open"), &before));
     assert_eq!(daemon.show(&second)["state"], "held");
+    let queue = daemon.show("/v1/queue")["endpoints"][0].clone();
+    assert_eq!((&queue["endpoint"], &queue["total"]), (&"billing".into(), &2.into()), "{queue}");
     assert!(!receiver.hears_more_within(Duration::from_millis(300)), "it is left alone");
     receiver.always(200);
     let enabled = daemon.ask(&Request::post("/v1/endpoints/billing/enable", ""));
