@@ -19,6 +19,7 @@ use crate::model::EventType;
 use crate::model::Outcome;
 use crate::model::Time;
 use crate::model::TypeGlob;
+use crate::model::queue::QueueView;
 use crate::model::view::CreatedEndpoint;
 use crate::model::view::DeliveryView;
 use crate::model::view::EndpointView;
@@ -171,6 +172,9 @@ pub trait Backend: Send + Sync + 'static {
 
     /// What the daemon is doing.
     fn status(&self) -> impl Future<Output = Answer<StatusView>> + Send;
+
+    /// What waits, by endpoint and age; counted a minute ago at most.
+    fn queue(&self) -> impl Future<Output = Answer<QueueView>> + Send;
 
     /// A slice of the events.
     fn events(

@@ -77,6 +77,7 @@ fn read_routes<B: Backend>() -> Router<Room<B>> {
         .route("/readyz", get(system::readyz::<B>))
         .route("/metrics", get(system::metrics::<B>))
         .route("/v1/status", get(system::status::<B>))
+        .route("/v1/queue", get(system::queue::<B>))
         .route("/v1/events", get(events::list::<B>))
         .route("/v1/events/{id}", get(events::show::<B>))
         .route("/v1/events/{id}/payload", get(events::payload::<B>))

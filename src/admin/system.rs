@@ -36,6 +36,9 @@ pub(super) async fn metrics<B: Backend>(State(room): State<Room<B>>) -> Result<R
     if let Ok(status) = room.backend.status().await {
         room.metrics.set_status(&status);
     }
+    if let Ok(queue) = room.backend.queue().await {
+        room.metrics.set_queue(&queue);
+    }
     let text = room.metrics.encode();
     let text = text.map_err(|error| Refusal::new(Code::Internal, error.to_string()))?;
     let content_type = HeaderValue::from_static(OPENMETRICS_CONTENT_TYPE);
@@ -48,6 +51,14 @@ pub(super) async fn status<B: Backend>(
 ) -> Result<Response, Refusal> {
     Query::parse(uri.query())?.finish()?;
     Ok(body::json(StatusCode::OK, &room.backend.status().await?))
+}
+
+pub(super) async fn queue<B: Backend>(
+    State(room): State<Room<B>>,
+    uri: Uri,
+) -> Result<Response, Refusal> {
+    Query::parse(uri.query())?.finish()?;
+    Ok(body::json(StatusCode::OK, &room.backend.queue().await?))
 }
 
 pub(super) async fn reload<B: Backend>(

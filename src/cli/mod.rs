@@ -27,6 +27,7 @@ mod endpoint_add;
 mod event;
 mod health;
 mod list;
+mod queue;
 mod replay;
 mod rows;
 mod run;
@@ -80,6 +81,7 @@ enum Command {
     Send(send::SendArgs),
     Event(event::EventArgs),
     Delivery(delivery::DeliveryArgs),
+    Queue(queue::QueueArgs),
     Replay(replay::ReplayArgs),
     Endpoint(endpoint::EndpointArgs),
     Listen(listen::ListenArgs),
@@ -101,6 +103,7 @@ fn dispatch(command: Command, context: &Context) -> anyhow::Result<ExitCode> {
         Command::Send(args) => args.run(context),
         Command::Event(args) => args.run(context),
         Command::Delivery(args) => args.run(context),
+        Command::Queue(args) => args.run(context),
         Command::Replay(args) => args.run(context),
         Command::Endpoint(args) => args.run(context),
         Command::Listen(args) => listen::run(args),

@@ -261,7 +261,7 @@ async fn live(
     let hub = Hub::new(engine, Arc::clone(&shared), inbox, commits, drained);
     let mut hub = tokio::spawn(hub.run());
     let (stop, stopped) = watch::channel(false);
-    let office = Arc::new(Office { shared: Arc::clone(&shared) });
+    let office = Arc::new(Office { shared: Arc::clone(&shared), census: Arc::default() });
     let servers = serving::start(&shared, &office, sockets, &stopped, intake)?;
     let watching = tokio::spawn(rounds::run(Arc::clone(&shared), disk, alarm));
     let _ = sd_notify::notify(&[NotifyState::Ready]);

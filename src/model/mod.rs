@@ -12,6 +12,7 @@ pub mod attempt;
 pub mod endpoint;
 pub mod record;
 pub mod view;
+pub mod queue;
 pub mod problem;
 
 pub use attempt::{

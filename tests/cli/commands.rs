@@ -17,7 +17,8 @@ fn endpoint(status: &str) -> Value {
     json!({
         "name": "crm", "number": 7, "url": "https://crm.example.com/hooks", "types": ["order.*"],
         "status": status, "state": {"paused": null, "disabled": null, "open": null},
-        "breaker": "closed", "rate": "50/s", "burst": 5, "origin": "api", "in_flight": 1, "fresh": 2, "timed": 3, "dead": 4,
+        "breaker": "closed", "rate": "50/s", "burst": 5, "origin": "api", "in_flight": 1,
+        "fresh": 2, "timed": 3, "dead": 4,
     })
 }
 
@@ -75,6 +76,30 @@ fn an_open_breaker_is_said() {
     assert!(screen.contains(warning) && screen.contains("  crm       open "), "{screen}");
     let health = daemon.run(&["health"]);
     assert_eq!((health.code, health.stdout.as_str()), (0, "WARNING: crm is open\n"));
+}
+
+#[test]
+fn the_queue_is_a_table_of_ages() {
+    let row = |name: &str, total: u64, ages: [u64; 9], uncounted: u64| json!({"endpoint": name, "total": total, "ages": ages, "uncounted": uncounted});
+    let queue = json!({
+        "counted_at": "2026-11-21T10:15:02.000Z",
+        "ages_s": [5, 20, 60, 300, 1200, 3600, 18000, 86400],
+        "endpoints": [row("crm", 1204, [1, 2, 0, 0, 0, 0, 0, 0, 1000], 201),
+            row("billing", 3, [0, 0, 0, 3, 0, 0, 0, 0, 0], 0)],
+    });
+    let daemon = Daemon::scripted(vec![(200, queue.clone()); 3]);
+    let table = daemon.run(&["queue", "-o", "table"]);
+    let rows: Vec<Vec<&str>> =
+        table.stdout.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows[0].join(" "), "ENDPOINT TOTAL 5S 20S 1M 5M 20M 1H 5H 1D OLDER");
+    assert_eq!(rows[1].join(" "), "(all) 1207 1 2 0 3 0 0 0 0 1000");
+    assert_eq!(rows[2].join(" "), "crm 1204 1 2 0 0 0 0 0 0 1000");
+    assert!(table.stderr.starts_with("201 deliveries are in no column"), "{}", table.stderr);
+    assert_eq!(daemon.request().line, "GET /v1/queue");
+    let plain = daemon.run(&["queue"]).stdout;
+    assert_eq!(plain.lines().nth(1), Some("billing\t3\t0\t0\t0\t3\t0\t0\t0\t0\t0\t0"));
+    let whole: Value = serde_json::from_str(&daemon.run(&["queue", "--json"]).stdout).unwrap();
+    assert_eq!(whole, queue);
 }
 
 #[test]

@@ -23,6 +23,7 @@ const COMMANDS: &[&str] = &[
     "delivery show",
     "delivery retry",
     "delivery cancel",
+    "queue",
     "replay",
     "endpoint",
     "endpoint list",

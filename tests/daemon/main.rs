@@ -12,6 +12,7 @@ mod harness;
 
 mod bytes;
 mod commands;
+mod flow;
 mod idempotency;
 mod limits;
 mod metrics;

@@ -8,7 +8,7 @@ use crate::harness::daemon::Home;
 use crate::harness::receiver::Receiver;
 
 /// The samples of `/metrics`, by name and labels. What is not OpenMetrics fails.
-fn samples(daemon: &Daemon) -> BTreeMap<String, f64> {
+pub(crate) fn samples(daemon: &Daemon) -> BTreeMap<String, f64> {
     let answer = daemon.ask(&Request::new("GET", "/metrics"));
     assert_eq!(answer.status, 200);
     assert!(

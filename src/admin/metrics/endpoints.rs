@@ -22,7 +22,7 @@ use crate::model::view::EndpointView;
 /// Endpoints with series of their own, at most.
 pub const ENDPOINTS_MAX: usize = 200;
 /// The name that the others share; not legal as the name of an endpoint.
-const OTHER: &str = "_other";
+pub(super) const OTHER: &str = "_other";
 const FINISHED: [&str; 3] = ["delivered", "dead", "cancelled"];
 const TRANSITIONS: [&str; 3] = ["open", "closed", "disabled"];
 
@@ -131,6 +131,12 @@ impl Metrics {
             series.failures = Gauge::default();
         }
         series
+    }
+
+    /// Whether an endpoint has series of its own.
+    pub(super) fn has_own_series(&self, name: &str) -> bool {
+        let known = self.endpoints.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.contains_key(name)
     }
 
     /// An endpoint was removed: its series are no longer shown.

@@ -8,6 +8,7 @@
 //! what a caller sends; every series of a closed set exists from the start, with zero. Gauges are
 //! set at each scrape from the status that the API shows, so that the two agree.
 
+mod ages;
 mod attempts;
 mod endpoints;
 mod ingest;
@@ -39,6 +40,7 @@ pub struct Metrics {
     attempts: attempts::Series,
     endpoints: endpoints::Family,
     queue: queue::Series,
+    ages: ages::Series,
     log: LogCounter,
 }
 
@@ -57,9 +59,10 @@ impl Metrics {
         let attempts = attempts::Series::register(ours);
         let endpoints = endpoints::Family::register(ours);
         let queue = queue::Series::register(ours);
+        let ages = ages::Series::register(ours);
         let log = LogCounter::register(ours);
         registry.register_collector(Box::new(process::Process));
-        Metrics { registry, ingest, attempts, endpoints, queue, log }
+        Metrics { registry, ingest, attempts, endpoints, queue, ages, log }
     }
 
     /// All series as text, to be sent as [`OPENMETRICS_CONTENT_TYPE`].

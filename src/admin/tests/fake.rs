@@ -1,10 +1,14 @@
 //! A daemon of a few rows in memory, for the API to be tested against.
 
 use std::sync::Mutex;
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::admin::backend::*;
+use crate::model::queue::AGES_S;
+use crate::model::queue::QueueRow;
+use crate::model::queue::QueueView;
 use crate::model::view::*;
 use crate::model::*;
 
@@ -119,6 +123,14 @@ impl Backend for Fake {
             endpoints: vec![endpoint("crm")],
             ..StatusView::default()
         })
+    }
+
+    async fn queue(&self) -> Answer<QueueView> {
+        let mut row = QueueRow::of("crm".into());
+        [3, 30, 90_000].map(Duration::from_secs).into_iter().for_each(|age| row.count(age));
+        (row.total, row.uncounted) = (7, 4);
+        let ages_s = AGES_S.to_vec();
+        Ok(QueueView { counted_at: Time::ZERO, ages_s, endpoints: vec![row] })
     }
 
     async fn events(&self, filter: EventFilter, window: Window) -> Answer<Slice<EventView>> {

@@ -97,6 +97,22 @@ async fn status_and_probes_answer() {
 }
 
 #[tokio::test]
+async fn what_waits_is_shown_by_age_and_summed_up_for_metrics() {
+    let api = api();
+    let queue = api.get("/v1/queue").await.json();
+    assert_eq!(queue["ages_s"].as_array().unwrap().len(), 8);
+    let row = &queue["endpoints"][0];
+    assert_eq!((&row["endpoint"], &row["total"]), (&"crm".into(), &7.into()));
+    assert_eq!(row["ages"], serde_json::json!([1, 0, 1, 0, 0, 0, 0, 0, 1]));
+    let text = String::from_utf8(api.get("/metrics").await.body.to_vec()).unwrap();
+    for (end, count) in [("5", 1), ("20", 1), ("60", 2), ("86400", 2), ("+Inf", 7)] {
+        let labels = format!("{{endpoint=\"_other\",le=\"{end}\"}}");
+        let line = format!("postrider_queue_age_deliveries{labels} {count}\n");
+        assert!(text.contains(&line), "{line} in\n{text}");
+    }
+}
+
+#[tokio::test]
 async fn pages_follow_one_another() {
     let api = api();
     let first = api.get("/v1/deliveries?limit=2&state=dead&endpoint=crm").await;

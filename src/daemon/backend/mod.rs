@@ -13,6 +13,7 @@ mod deliveries;
 mod endpoints;
 mod events;
 mod position;
+mod queue;
 mod reload;
 mod replay;
 mod status;
@@ -38,6 +39,7 @@ use crate::model::Attempt;
 use crate::model::Code;
 use crate::model::DeliveryId;
 use crate::model::EventId;
+use crate::model::queue::QueueView;
 use crate::model::view::CreatedEndpoint;
 use crate::model::view::DeliveryView;
 use crate::model::view::EndpointView;
@@ -49,6 +51,8 @@ use crate::model::view::StatusView;
 use crate::store::packed::ReadError;
 use crate::store::read::Reader;
 
+pub(crate) use queue::Census;
+
 /// Rows that one request for a list looks at, at most: the page ends there, full or not.
 const SCANNED_MAX: usize = 5_000;
 
@@ -57,6 +61,8 @@ const SCANNED_MAX: usize = 5_000;
 pub(crate) struct Office {
     /// What the daemon's parts share.
     pub(crate) shared: Arc<Shared>,
+    /// What waited when it was counted last.
+    pub(crate) census: Arc<Census>,
 }
 
 /// The hub has ended, or is about to.
@@ -92,6 +98,10 @@ impl Backend for Office {
 
     async fn status(&self) -> Answer<StatusView> {
         status::status(&self.shared).await
+    }
+
+    async fn queue(&self) -> Answer<QueueView> {
+        queue::view(&self.shared, &self.census).await
     }
 
     async fn events(&self, filter: EventFilter, window: Window) -> Answer<Slice<EventView>> {

@@ -1,6 +1,7 @@
 //! The office over a real store and a real engine.
 
 mod changes;
+mod queue;
 mod world;
 
 use crate::admin::backend::Backend;

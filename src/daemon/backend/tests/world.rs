@@ -198,7 +198,8 @@ impl World {
             hub,
             chance: Mutex::new(fastrand::Rng::with_seed(7)),
         };
-        World { home, office: Office { shared: Arc::new(shared) }, reloads }
+        let office = Office { shared: Arc::new(shared), census: Arc::default() };
+        World { home, office, reloads }
     }
 
     /// The configuration file, changed.
