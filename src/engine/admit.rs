@@ -7,6 +7,7 @@ use ring::digest;
 use crate::engine::Draining;
 use crate::engine::Engine;
 use crate::engine::Pending;
+use crate::engine::batch;
 use crate::engine::flight::Flight;
 use crate::engine::flight::Phase;
 use crate::engine::lane::Lane;
@@ -41,6 +42,8 @@ pub(crate) struct Admission {
     /// Who waits for the answer; nobody, if postrider itself submitted.
     pub(crate) caller: Option<Caller>,
     pub(crate) items: Vec<Item>,
+    /// Whether a guard stands before them.
+    pub(crate) guarded: bool,
 }
 
 #[derive(Debug)]
@@ -89,7 +92,9 @@ impl Engine {
             })
             .collect();
         self.promised += promised;
-        let admission = Admission { caller: Some(caller), items };
+        let guard = batch::guard(&records).filter(|_| mode == SubmitMode::Whole);
+        let admission = Admission { caller: Some(caller), items, guarded: guard.is_some() };
+        records.splice(..0, guard);
         if records.is_empty() {
             self.admitted(now, admission, Vec::new(), out);
         } else {
@@ -215,6 +220,12 @@ impl Engine {
         out: &mut Vec<Effect>,
     ) {
         let mut receipts = receipts.into_iter();
+        if admission.guarded
+            && let Some(Receipt::Conflict { index, first }) = receipts.next()
+        {
+            self.batch_refused(admission, usize::from(index), first, out);
+            return;
+        }
         let mut answers = Vec::with_capacity(admission.items.len());
         for item in admission.items {
             let (event, started, keyed) = match item {

@@ -12,6 +12,7 @@
 //! flight with its own commit where its lane has room, so that the common case writes no queue.
 
 mod admit;
+mod batch;
 mod command;
 mod dispatch;
 mod flight;

@@ -158,7 +158,11 @@ impl Engine {
         self.promised += u64::try_from(targets.len()).unwrap_or(u64::MAX);
         let mut records = Vec::with_capacity(1);
         let items = vec![self.write(now, submission, targets, &mut records)];
-        self.commit(records, Pending::Admission(Admission { caller: None, items }), out);
+        self.commit(
+            records,
+            Pending::Admission(Admission { caller: None, items, guarded: false }),
+            out,
+        );
     }
 
     /// Looks for deliveries that have been due for too long, now and then, if anybody wants to

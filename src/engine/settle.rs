@@ -69,7 +69,9 @@ impl Engine {
         self.free_place(delivery);
         let planned = self.what_follows(now, delivery, &attempt, before, cancel.is_some());
         let next = match (planned, health.not_before) {
-            (Next::Wait { .. }, Some(due)) => Next::Wait { due, why: WaitReason::Breaker },
+            (Next::Wait { .. } | Next::Dead { reason: DeadReason::Exhausted }, Some(due)) => {
+                Next::Wait { due, why: WaitReason::Breaker }
+            }
             (planned, _) => planned,
         };
         let next = self.in_order(delivery, before, next);

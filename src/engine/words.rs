@@ -231,6 +231,8 @@ pub enum Refusal {
     TooManyTargets,
     /// The idempotency key belongs to another request.
     KeyReused(EventId),
+    /// Two different events of the same request have the same idempotency key.
+    KeyTwice,
     /// Another event of the same request was refused, so this one was not admitted either.
     WithOthers,
 }

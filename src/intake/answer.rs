@@ -82,6 +82,10 @@ pub fn refused(refusal: &Refusal) -> Problem {
             format!("this idempotency key belongs to {first}, which is not the same request"),
         )
         .of_event(*first),
+        Refusal::KeyTwice => Problem::new(
+            Code::IdempotencyKeyReused,
+            "another event of this batch has the same idempotency key, and is not the same",
+        ),
         Refusal::WithOthers => {
             Problem::new(Code::Validation, "not admitted, because another event was refused")
         }

@@ -69,8 +69,7 @@ pub(super) fn checks_failed(items: &[Result<Submission, Box<Problem>>]) -> Probl
 }
 
 /// The problem of a batch of which nothing was admitted: that of the first item with one of its
-/// own. Where the store found a reused key only after others were safe, there is none: then each
-/// item has its own answer.
+/// own.
 pub(super) fn refused_as_a_whole(answers: &[Result<Admitted, Refusal>]) -> Option<Problem> {
     if answers.iter().any(Result::is_ok) {
         return None;

@@ -140,6 +140,14 @@ pub enum Record {
     /// A new event. Answer: `Applied`, `Seated` if some of its deliveries are ordered, or
     /// `Duplicate`.
     Admit(Box<Admit>),
+    /// Comes before the events of a batch that is admitted as a whole. Answer: `Applied`, or
+    /// `Conflict`; then the rest of its commit is `Stale`.
+    Guard {
+        /// Their idempotency keys, in order.
+        keys: Vec<KeyRef>,
+        /// Keys of events older than this are forgotten.
+        since: Time,
+    },
     /// A waiting delivery is about to be dialled: from its queue into flight. Answer: `Applied`,
     /// or `Stale` if it does not stand there.
     Start {
@@ -229,6 +237,13 @@ pub enum Receipt {
         accepted_at: Time,
         /// Whether the request is the same as then.
         same: bool,
+    },
+    /// An idempotency key belongs to another request; nothing of the commit was written.
+    Conflict {
+        /// Which of the keys.
+        index: u16,
+        /// The event that it belongs to; `None` if that is of the same batch.
+        first: Option<EventId>,
     },
     /// The delivery is not where the record said; nothing was written.
     Stale,

@@ -6,6 +6,7 @@
 
 mod admit;
 mod command;
+mod guard;
 mod order;
 
 pub use admit::resume;
@@ -33,6 +34,20 @@ use crate::store::packed::ReadError;
 /// a page that may split, and its lane; and what comes after it in the order of its key.
 const MOVE_OPERATIONS_MAX: usize = 8 + order::ORDER_OPERATIONS_MAX;
 
+/// Stages the records of a commit and answers each. Behind a guard that found a conflict, nothing
+/// is applied.
+///
+/// # Errors
+/// [`CommitError`]: the store must not be written any more.
+pub fn apply_all(batches: &mut Batches, records: &[Record]) -> Result<Vec<Receipt>, CommitError> {
+    let mut receipts: Vec<Receipt> = Vec::with_capacity(records.len());
+    for record in records {
+        let refused = matches!(receipts.first(), Some(Receipt::Conflict { .. }));
+        receipts.push(if refused { Receipt::Stale } else { apply(batches, record)? });
+    }
+    Ok(receipts)
+}
+
 /// Stages a record and answers it. The answer holds once what is staged is safe.
 ///
 /// # Errors
@@ -40,6 +55,7 @@ const MOVE_OPERATIONS_MAX: usize = 8 + order::ORDER_OPERATIONS_MAX;
 pub fn apply(batches: &mut Batches, record: &Record) -> Result<Receipt, CommitError> {
     match record {
         Record::Admit(admit) => admit::apply(batches, admit),
+        Record::Guard { keys, since } => guard::apply(batches, keys, *since),
         Record::Start { delivery, from } => start(batches, *delivery, *from),
         Record::Step { delivery, step, parks } => finish(batches, *delivery, step, *parks),
         Record::Command { delivery, at, actor, next } => {

@@ -57,8 +57,7 @@ impl Writer {
         self.guarded(|batches| {
             let mut answers = Vec::with_capacity(group.len());
             for commit in group {
-                let receipts = commit.records.iter().map(|record| fold::apply(batches, record));
-                answers.push((commit.ticket, receipts.collect::<Result<_, _>>()?));
+                answers.push((commit.ticket, fold::apply_all(batches, &commit.records)?));
             }
             Ok(answers)
         })

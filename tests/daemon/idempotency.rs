@@ -164,6 +164,12 @@ fn the_keys_of_a_batch_are_those_of_its_events() {
         format!("{event}\n")
     };
     let batch = event("known", 1) + &event("new", 2) + &event("new", 2) + &event("known", 3);
+    let whole = daemon.submit(&Request::post("/v1/events:batch", &batch));
+    assert_eq!((whole.status, &whole.json()["event_id"]), (422, &json!(first)), "all or none");
+    let twice = event("twice", 1) + &event("twice", 2);
+    let twice = daemon.submit(&Request::post("/v1/events:batch", twice));
+    assert_eq!(twice.status, 422, "nor two of one key");
+    assert_eq!(daemon.show("/v1/status")["accepted"], 1);
     let answer = daemon.submit(&Request::post("/v1/events:batch?partial=1", batch));
     assert_eq!(answer.status, 207);
     let results = answer.json()["results"].clone();

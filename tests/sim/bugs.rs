@@ -138,7 +138,17 @@ impl Bug {
         rows.into_iter().skip(skip).collect()
     }
 
-    pub fn apply(self, outbox: &mut Outbox, record: &Record) -> Receipt {
+    /// A commit; behind a guard that found a conflict, nothing is applied.
+    pub fn apply_all(self, outbox: &mut Outbox, records: &[Record]) -> Vec<Receipt> {
+        let mut receipts: Vec<Receipt> = Vec::new();
+        for record in records {
+            let refused = matches!(receipts.first(), Some(Receipt::Conflict { .. }));
+            receipts.push(if refused { Receipt::Stale } else { self.apply(outbox, record) });
+        }
+        receipts
+    }
+
+    fn apply(self, outbox: &mut Outbox, record: &Record) -> Receipt {
         match record {
             Record::Admit(admit) if self == Bug::ForgetsFlights => {
                 let receipt = outbox.apply(record);

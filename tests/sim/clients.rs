@@ -123,7 +123,17 @@ impl World {
         other.submission.body = Bytes::from_static(b"another");
         // numbers from here on belong to no wish: nothing may come of it
         other.number = u64::MAX;
-        self.ask(vec![other], SubmitMode::Whole);
+        if self.rng.bool() || self.clients.stopped {
+            self.ask(vec![other], SubmitMode::Whole);
+            return;
+        }
+        // with another event before it, which may have the same key
+        let before = self.new_wish();
+        if before.keyed && self.rng.bool() {
+            other.submission.idempotency_key.clone_from(&before.submission.idempotency_key);
+        }
+        let mode = if before.keyed { SubmitMode::Whole } else { SubmitMode::Partial };
+        self.ask(vec![before, other], mode);
     }
 
     pub fn answered(&mut self, caller: Caller, answers: Vec<Result<Admitted, Refusal>>) {
@@ -131,6 +141,8 @@ impl World {
             panic!("seed {}: an answer that nobody waits for", self.seed);
         };
         assert_eq!(wishes.len(), answers.len(), "one answer for each");
+        let whole = answers.contains(&Err(Refusal::WithOthers));
+        assert!(!whole || answers.iter().all(Result::is_err), "seed {}: in part", self.seed);
         for (wish, answer) in wishes.into_iter().zip(answers) {
             match answer {
                 Ok(admitted) => self.accepted(&wish, &admitted),
@@ -168,6 +180,11 @@ impl World {
             Refusal::KeyReused(first) => {
                 self.marks.hit("key reused for another request");
                 assert!(self.disk.events.contains_key(first));
+                assert_eq!(wish.number, u64::MAX, "seed {}: its own key refused", self.seed);
+                return;
+            }
+            Refusal::KeyTwice => {
+                self.marks.hit("key twice in a batch");
                 assert_eq!(wish.number, u64::MAX, "seed {}: its own key refused", self.seed);
                 return;
             }

@@ -183,13 +183,16 @@ impl World {
         let entry = self.applied.entries.get(&delivery.endpoint);
         let Some(open) = entry.and_then(|entry| entry.state.open) else { return };
         let endpoint = self.endpoints.iter().find(|e| e.no == delivery.endpoint).unwrap();
-        if let Next::Wait { why, .. } = step.next
-            && signs::sign(attempt).is_failure()
-            && endpoint.flow.breaker.is_some()
-            && step.at >= open.until
-        {
-            assert_eq!(why, WaitReason::Breaker, "seed {}: {delivery}", self.seed);
+        let failed = signs::sign(attempt).is_failure();
+        if !failed || endpoint.flow.breaker.is_none() || step.at < open.until {
+            return;
         }
+        let planned = match step.next {
+            Next::Wait { why, .. } => why != WaitReason::Breaker,
+            Next::Dead { reason } => reason == DeadReason::Exhausted,
+            Next::Delivered | Next::Cancelled => false,
+        };
+        assert!(!planned, "seed {}: {delivery}: {:?}", self.seed, step.next);
     }
 
     /// A delivery that was given up had all the attempts of its plan, besides those that were made

@@ -28,6 +28,7 @@ pub const ALL: &[&str] = &[
     "in the order of a key",
     "key let go by a person",
     "key reused for another request",
+    "key twice in a batch",
     "lane paused by its endpoint",
     "limit of flights reached",
     "paused with deliveries ready",

@@ -14,6 +14,7 @@ use postrider::model::EndpointEntry;
 use postrider::model::EndpointNo;
 use postrider::model::Event;
 use postrider::model::EventId;
+use postrider::model::KeyRef;
 use postrider::model::LaneCounts;
 use postrider::model::Next;
 use postrider::model::Order;
@@ -23,6 +24,7 @@ use postrider::model::Receipt;
 use postrider::model::Record;
 use postrider::model::Step;
 use postrider::model::StepKind;
+use postrider::model::Time;
 
 /// Everything on the disk.
 #[derive(Clone, Default)]
@@ -44,6 +46,7 @@ impl Outbox {
     pub fn apply(&mut self, record: &Record) -> Receipt {
         match record {
             Record::Admit(admit) => self.admit(admit),
+            Record::Guard { keys, since } => self.guard(keys, *since),
             Record::Start { delivery, from } => self.start(*delivery, *from),
             Record::Step { delivery, step, parks } => self.step(*delivery, step, *parks),
             Record::Command { delivery, at, actor, next } => {
@@ -56,6 +59,20 @@ impl Outbox {
                 Receipt::Applied
             }
         }
+    }
+
+    fn guard(&self, keys: &[KeyRef], since: Time) -> Receipt {
+        for (index, key) in (0_u16..).zip(keys) {
+            let mut earlier = keys.iter().take(usize::from(index));
+            if earlier.any(|e| e.hash == key.hash && e.fingerprint != key.fingerprint) {
+                return Receipt::Conflict { index, first: None };
+            }
+            let known = self.keys.get(&key.hash).filter(|(id, _)| id.time() >= since);
+            if let Some((first, _)) = known.filter(|(_, print)| *print != key.fingerprint) {
+                return Receipt::Conflict { index, first: Some(*first) };
+            }
+        }
+        Receipt::Applied
     }
 
     fn admit(&mut self, admit: &Admit) -> Receipt {

@@ -196,11 +196,9 @@ impl World {
 
     fn apply(&mut self) {
         for (ticket, records) in std::mem::take(&mut self.waiting) {
-            let mut receipts = Vec::new();
-            for record in &records {
-                let receipt = self.bug.apply(&mut self.applied, record);
-                self.mark_receipt(record, &receipt);
-                receipts.push(receipt);
+            let receipts = self.bug.apply_all(&mut self.applied, &records);
+            for (record, receipt) in records.iter().zip(&receipts) {
+                self.mark_receipt(record, receipt);
             }
             self.syncing.push((ticket, records, receipts));
         }
@@ -211,9 +209,7 @@ impl World {
     fn synced(&mut self) {
         let group = std::mem::take(&mut self.syncing);
         for (_, records, _) in &group {
-            for record in records {
-                self.bug.apply(&mut self.disk, record);
-            }
+            self.bug.apply_all(&mut self.disk, records);
         }
         self.writing = false;
         if !self.waiting.is_empty() {
@@ -253,9 +249,7 @@ impl World {
             self.marks.hit("crash with commits half written");
         }
         for (_, records, _) in self.syncing.drain(..).take(survive).collect::<Vec<_>>() {
-            for record in &records {
-                self.bug.apply(&mut self.disk, record);
-            }
+            self.bug.apply_all(&mut self.disk, &records);
         }
         if !self.underway.deliveries.is_empty() {
             self.marks.hit("crash with deliveries in flight");

@@ -18,6 +18,7 @@ use crate::model::Progress;
 use crate::model::Receipt;
 use crate::model::Step;
 use crate::model::StepKind;
+use crate::model::Time;
 use crate::store::batches::Batches;
 use crate::store::batches::CommitError;
 use crate::store::batches::LANES_PER_PAGE;
@@ -115,23 +116,33 @@ pub fn resume(batches: &mut Batches) -> Result<(), CommitError> {
 
 fn duplicate(batches: &mut Batches, admit: &Admit) -> Result<Option<Receipt>, CommitError> {
     let Some(key) = admit.key else { return Ok(None) };
-    let at = layout::idempotency_key(key.hash);
-    let Some(raw) = batches.packed.get(&layout::IDEMPOTENCY, &at)? else { return Ok(None) };
-    let known: KeyEntry = layout::decode(&at, &raw)?;
-    if known.event < EventId::first_at(admit.keys_since) {
+    let Some((first, fingerprint)) = known(batches, key.hash, admit.keys_since)? else {
         return Ok(None);
-    }
-    let head_key = layout::event_key(known.event);
+    };
+    let head_key = layout::event_key(first);
     let Some(raw) = large::get(&mut batches.packed, &layout::EVENTS, &head_key)? else {
         return Ok(None);
     };
     let head: EventHead = layout::decode(&head_key, &raw)?;
     Ok(Some(Receipt::Duplicate {
-        first: known.event,
+        first,
         targets: head.targets,
         accepted_at: head.accepted_at,
-        same: known.fingerprint == key.fingerprint,
+        same: fingerprint == key.fingerprint,
     }))
+}
+
+/// The event that came with a key since then, and what made it the same request.
+pub(super) fn known(
+    batches: &mut Batches,
+    hash: [u8; 16],
+    since: Time,
+) -> Result<Option<(EventId, [u8; 16])>, CommitError> {
+    let at = layout::idempotency_key(hash);
+    let Some(raw) = batches.packed.get(&layout::IDEMPOTENCY, &at)? else { return Ok(None) };
+    let known: KeyEntry = layout::decode(&at, &raw)?;
+    let lives = known.event >= EventId::first_at(since);
+    Ok(lives.then_some((known.event, known.fingerprint)))
 }
 
 fn put_head(batches: &mut Batches, admit: &Admit, raw: Vec<u8>) -> Result<(), ReadError> {
