@@ -32,6 +32,7 @@ mod replay;
 mod rows;
 mod run;
 mod send;
+mod simulate;
 mod status;
 mod steps;
 
@@ -88,6 +89,7 @@ enum Command {
     Sign(sign::SignArgs),
     Verify(verify::VerifyArgs),
     Secret(secret::SecretArgs),
+    Simulate(simulate::SimulateArgs),
     Config(config::ConfigArgs),
     Version(control::VersionArgs),
 }
@@ -110,6 +112,7 @@ fn dispatch(command: Command, context: &Context) -> anyhow::Result<ExitCode> {
         Command::Sign(args) => sign::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Secret(args) => secret::run(args),
+        Command::Simulate(args) => args.run(context),
         Command::Config(args) => args.run(context),
         Command::Version(args) => args.run(context),
     }

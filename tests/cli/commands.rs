@@ -80,12 +80,17 @@ fn an_open_breaker_is_said() {
 
 #[test]
 fn the_queue_is_a_table_of_ages() {
-    let row = |name: &str, total: u64, ages: [u64; 9], uncounted: u64| json!({"endpoint": name, "total": total, "ages": ages, "uncounted": uncounted});
+    let row = |name: &str, total: u64, ages: [u64; 9], uncounted: u64| {
+        let ages = ages.to_vec();
+        json!({"endpoint": name, "total": total, "ages": ages, "uncounted": uncounted})
+    };
     let queue = json!({
         "counted_at": "2026-11-21T10:15:02.000Z",
         "ages_s": [5, 20, 60, 300, 1200, 3600, 18000, 86400],
-        "endpoints": [row("crm", 1204, [1, 2, 0, 0, 0, 0, 0, 0, 1000], 201),
-            row("billing", 3, [0, 0, 0, 3, 0, 0, 0, 0, 0], 0)],
+        "endpoints": [
+            row("crm", 1204, [1, 2, 0, 0, 0, 0, 0, 0, 1000], 201),
+            row("billing", 3, [0, 0, 0, 3, 0, 0, 0, 0, 0], 0),
+        ],
     });
     let daemon = Daemon::scripted(vec![(200, queue.clone()); 3]);
     let table = daemon.run(&["queue", "-o", "table"]);

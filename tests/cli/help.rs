@@ -24,6 +24,7 @@ const COMMANDS: &[&str] = &[
     "delivery retry",
     "delivery cancel",
     "queue",
+    "simulate",
     "replay",
     "endpoint",
     "endpoint list",

@@ -9,4 +9,5 @@ mod commands;
 mod exit_codes;
 mod help;
 mod send;
+mod simulate;
 mod world;

@@ -101,7 +101,10 @@ impl Backend for Office {
     }
 
     async fn queue(&self) -> Answer<QueueView> {
-        queue::view(&self.shared, &self.census).await
+        let (shared, census) = (Arc::clone(&self.shared), Arc::clone(&self.census));
+        // a count goes on when its caller hangs up: it would be begun anew for the next one
+        let count = tokio::spawn(async move { queue::view(&shared, &census).await });
+        count.await.map_err(|error| BackendError::Internal(error.to_string()))?
     }
 
     async fn events(&self, filter: EventFilter, window: Window) -> Answer<Slice<EventView>> {
