@@ -180,7 +180,7 @@ impl World {
     /// What is tried while the breaker is open is no step of the plan.
     pub fn check_probe(&self, delivery: DeliveryId, step: &Step) {
         let StepKind::Attempt(attempt) = &step.kind else { return };
-        let entry = self.applied.entries.get(&delivery.endpoint);
+        let entry = self.told.get(&delivery.endpoint);
         let Some(open) = entry.and_then(|entry| entry.state.open) else { return };
         let endpoint = self.endpoints.iter().find(|e| e.no == delivery.endpoint).unwrap();
         let failed = signs::sign(attempt).is_failure();
