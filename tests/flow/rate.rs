@@ -26,5 +26,5 @@ fn a_rate_is_not_exceeded_in_any_second() {
     let took = at(seen.len() - 1);
     println!("{} arrivals in {took:?}; any {} span at least {least:?}", seen.len(), RATE + 1);
     assert!(least >= SECOND, "{} arrivals in {least:?}", RATE + 1);
-    assert!(took < 15 * SECOND, "it took {took:?}");
+    assert!(took < 20 * SECOND, "it took {took:?}");
 }
