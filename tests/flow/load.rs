@@ -39,6 +39,14 @@ pub(crate) struct Fares {
     pub(crate) p99: Duration,
 }
 
+impl Fares {
+    /// Throughput and 99 in a hundred latencies, as multiples of another's.
+    pub(crate) fn against(&self, other: Fares) -> (f64, f64) {
+        let latency = self.p99.as_secs_f64() / other.p99.as_secs_f64();
+        (self.throughput / other.throughput, latency)
+    }
+}
+
 /// Measures both for this long each, in two streams: this one and the next.
 pub(crate) fn measure(socket: &Path, sink: &Sink, stream: u32, time: Duration) -> Fares {
     let throughput = flood(socket, sink, stream, time);

@@ -61,8 +61,9 @@ fn a_healthy_endpoint_fares_as_well_as_alone() {
         let beside = fares(&start(), time);
         say(&format!("{round}: alone"), alone);
         say(&format!("{round}: beside {} bad ones", MANNERS.len() * EACH), beside);
-        throughputs.push(beside.throughput / alone.throughput);
-        latencies.push(beside.p99.as_secs_f64() / alone.p99.as_secs_f64());
+        let (throughput, latency) = beside.against(alone);
+        throughputs.push(throughput);
+        latencies.push(latency);
     }
     let (throughput, latency) = (median(throughputs), median(latencies));
     println!("throughput {throughput:.2} of alone, p99 {latency:.2} times");
