@@ -14,11 +14,14 @@
 //!     cargo test --release --test flow -- --include-ignored --test-threads 1 --nocapture
 //! ```
 //!
-//! `FLOW_SECS`: seconds of each measurement; with it, figures are compared. `FLOW_ROUNDS`: how often
-//! the neighbours are measured (the median counts). `FLOW_PARKED`: the backlog (20000). `FLOW_PACE`:
-//! events a second while latency is measured (100). `FLOW_KILLS`: how often the daemon is killed
-//! while order is watched (3), `FLOW_EVENTS`: events of each key (40). `FLOW_SEED` repeats the random
-//! choices of an earlier run. `POSTRIDER_BIN` names the binary if it is not the one that cargo built.
+//! - `FLOW_SECS`: seconds of each measurement; with it, the backlog's figures are compared, too.
+//! - `FLOW_ROUNDS`: how often the neighbours are measured (3); the median counts.
+//! - `FLOW_PARKED`: the backlog (20000).
+//! - `FLOW_PACE`: events a second while latency is measured (100).
+//! - `FLOW_KILLS`: how often the daemon is killed while order is watched (3).
+//! - `FLOW_EVENTS`: events of each key (40).
+//! - `FLOW_SEED` repeats the random choices of an earlier run, not its timing.
+//! - `POSTRIDER_BIN` names the binary if it is not the one that cargo built.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
