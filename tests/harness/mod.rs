@@ -5,7 +5,7 @@
 pub(crate) mod client;
 pub(crate) mod daemon;
 pub(crate) mod receiver;
-mod wire;
+pub(crate) mod wire;
 
 use std::time::Duration;
 
