@@ -60,6 +60,21 @@
 //!    delivery's log, and is written with the next group. Then the lane goes on.
 //! 7. Until the next due time the process sleeps.
 //!
+//! # Flow control
+//!
+//! A lane dials when its window, its rate, the pause its endpoint asked for and its breaker allow
+//! (`engine::gate`; the rules are [`policy::window`], [`policy::rate`], [`policy::breaker`]).
+//! [`policy::signs`] says what an attempt tells about its endpoint. Only the breaker is on disk, as
+//! part of the endpoint's state; the rest is learned anew after a start. Lanes are served in turn;
+//! a quarter of all places is kept for those that have less than their share. So a due delivery of a
+//! lane that may dial waits for a place no longer than one attempt may take, times the number of
+//! busy lanes for each place (rounded up): with no more busy lanes than places, for one attempt.
+//!
+//! Of each key of an ordered endpoint, one delivery stands in the lane or in flight; the writer lets
+//! the next one go with the very step that ends it (`store::fold::order`).
+//!
+//! What postrider tells of itself are events like any other (`engine::report`).
+//!
 //! # Invariants
 //!
 //! 1. **Decide, commit, act.** A decision leaves the engine as a commit; what follows from it
@@ -94,6 +109,8 @@
 //! - flight: what has been taken from there. After an unclean stop it is exactly what may have been
 //!   on the wire.
 //! - steps: the log of each delivery; the last step is its state.
+//! - order: of each key of an endpoint that wants an order, the delivery that may go, and those that
+//!   wait behind it; versions: the highest one of a key.
 //! - dead: the same by endpoint and time, to list and to replay.
 //! - idempotency keys; counts for each lane; endpoints with numbers, names and states.
 //!
@@ -114,7 +131,7 @@
 //!   nowhere.
 //! - Exactly-once: HTTP does not allow it. A receiver knows a repeated delivery by its
 //!   `webhook-id`.
-//! - Order between events: lanes go on while one delivery waits for its retry.
+//! - Order between events, unless an endpoint asks for it by a key.
 //! - More than one machine. The seam is the store's interface in the engine's words (records,
 //!   receipts, rows of a lane); nothing else knows sled.
 

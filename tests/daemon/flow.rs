@@ -65,9 +65,9 @@ fn a_rate_is_not_exceeded_in_any_second() {
 fn an_endpoint_that_fails_is_left_alone_and_loses_nothing() {
     let receiver = Receiver::start();
     receiver.always(500);
-    // three failures in a row open it; were tries counted, the fifth attempt would be the last
+    // three failures in a row open it; were tries counted, the fourth attempt would be the last
     let more = "retry = { policy = \"schedule\", \
-                schedule = [\"50ms\", \"50ms\", \"50ms\", \"50ms\"] }\n\
+                schedule = [\"50ms\", \"50ms\", \"50ms\"] }\n\
                 breaker = { failures = 3, open_for = \"200ms\", open_max = \"400ms\" }";
     let home = Home::new().endpoint("billing", &receiver, more);
     let daemon = home.start();

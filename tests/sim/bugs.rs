@@ -56,6 +56,8 @@ pub enum Bug {
     ForgetsToPromote,
     /// The same thing is told again and again.
     RepeatsItself,
+    /// Fewer attempts at once than there may be: only a crowd shows it.
+    FewerPlaces,
 }
 
 impl Bug {
@@ -82,6 +84,7 @@ impl Bug {
     /// The limits as the engine is told of them.
     pub fn in_limits(self, limits: Limits) -> Limits {
         match self {
+            Bug::FewerPlaces => Limits { attempts_max: 2, ..limits },
             Bug::RepeatsItself => Limits { report_window: Duration::ZERO, ..limits },
             _ => limits,
         }

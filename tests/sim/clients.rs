@@ -47,6 +47,10 @@ impl Clients {
 
 impl World {
     pub fn client(&mut self) {
+        if self.crowd.is_some() {
+            self.crowd_client();
+            return;
+        }
         let wait = Duration::from_micros(self.rng.u64(100..2_000_000));
         if !self.clients.stopped {
             self.schedule(wait, Happening::Client);
@@ -78,7 +82,7 @@ impl World {
         self.ask(wishes, mode);
     }
 
-    fn new_wish(&mut self) -> Wish {
+    pub fn new_wish(&mut self) -> Wish {
         self.clients.next_number += 1;
         let number = self.clients.next_number;
         let kind = ["order.created", "order.paid", "user.gone", "nobody.wants"];
@@ -108,7 +112,7 @@ impl World {
         Bytes::from(format!("{{\"n\":{number},\"key\":{key},\"version\":{version}}}"))
     }
 
-    fn ask(&mut self, wishes: Vec<Wish>, mode: SubmitMode) {
+    pub fn ask(&mut self, wishes: Vec<Wish>, mode: SubmitMode) {
         let caller = self.new_caller();
         let submissions = wishes.iter().map(|wish| wish.submission.clone()).collect();
         self.clients.asked.insert(caller, wishes);

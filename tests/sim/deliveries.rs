@@ -49,6 +49,7 @@ impl World {
         self.dial_counted(delivery);
         self.check_order(delivery);
         self.check_flow(delivery);
+        self.check_lateness(dial);
         self.poison_or_answer(delivery, dial.attempt);
     }
 
@@ -69,7 +70,7 @@ impl World {
         seen.last_number = number;
         // one event in 300 kills whoever touches it
         let poisonous = u128::from_be_bytes(delivery.event.to_bytes()) % 300 == 7;
-        if poisonous && !self.healed {
+        if poisonous && !self.healed && !self.calm {
             self.schedule(Duration::from_micros(10), Happening::Crash(self.process));
             return;
         }

@@ -14,6 +14,7 @@
 
 mod bugs;
 mod clients;
+mod crowd;
 mod deliveries;
 mod flow;
 mod marks;
@@ -118,8 +119,22 @@ fn limits(rng: &mut Rng) -> Limits {
 
 fn world(seed: u64, bug: Bug) -> World {
     let mut rng = Rng::with_seed(seed);
-    let endpoints: Vec<_> = (1..=rng.u32(1..8)).map(|no| endpoint(no, &mut rng)).collect();
-    let limits = limits(&mut rng);
+    let count = rng.u32(1..8);
+    let mut world = world_of(seed, bug, count, &mut rng);
+    world.rng = rng;
+    for _ in 0..world.rng.u32(1..5) {
+        world.schedule(Duration::ZERO, Happening::Client);
+    }
+    world.schedule(Duration::from_secs(2), Happening::Operator);
+    world.schedule(Duration::from_secs(5), Happening::Mood);
+    world.wake();
+    world
+}
+
+/// A world in which nothing happens yet.
+fn world_of(seed: u64, bug: Bug, count: u32, rng: &mut Rng) -> World {
+    let endpoints: Vec<_> = (1..=count).map(|no| endpoint(no, rng)).collect();
+    let limits = limits(rng);
     let mut disk = Outbox::default();
     for endpoint in &endpoints {
         let entry = EndpointEntry {
@@ -134,10 +149,10 @@ fn world(seed: u64, bug: Bug) -> World {
     let mut told = endpoints.clone();
     bug.in_endpoints(&mut told);
     let engine = Engine::new(bug.in_limits(limits.clone()), seed, told, &disk.recovered());
-    let moods = endpoints.iter().map(|_| Mood::any(&mut rng)).collect();
-    let mut world = World {
+    let moods = endpoints.iter().map(|_| Mood::any(rng)).collect();
+    World {
         now: START,
-        rng,
+        rng: rng.fork(),
         seed,
         bug,
         limits,
@@ -164,15 +179,10 @@ fn world(seed: u64, bug: Bug) -> World {
         removed: BTreeSet::new(),
         watch: flow::Watch::default(),
         reported: reports::Told::default(),
+        calm: false,
+        crowd: None,
         history: 0xcbf2_9ce4_8422_2325,
-    };
-    for _ in 0..world.rng.u32(1..5) {
-        world.schedule(Duration::ZERO, Happening::Client);
     }
-    world.schedule(Duration::from_secs(2), Happening::Operator);
-    world.schedule(Duration::from_secs(5), Happening::Mood);
-    world.wake();
-    world
 }
 
 fn run_until(world: &mut World, end: Time) {
@@ -279,6 +289,25 @@ fn every_world_comes_to_a_good_end() {
     if count >= 200 {
         assert_eq!(marks.missing(), Vec::<&str>::new(), "paths that no seed took");
     }
+}
+
+#[test]
+fn no_healthy_endpoint_starves_in_a_crowd() {
+    let (from, count) = seeds();
+    let (mut dials, mut latest) = (0, Duration::ZERO);
+    for seed in from..from + count {
+        let crowd = crowd::watch(seed, Bug::None);
+        dials += crowd.dials;
+        latest = latest.max(crowd.latest);
+    }
+    println!("{count} crowds, {dials} first attempts at healthy endpoints, {latest:?} the latest");
+    assert!(dials > count, "hardly anything was dialled");
+}
+
+#[test]
+fn a_bug_that_starves_is_caught() {
+    let starves = |seed| catch_unwind(AssertUnwindSafe(|| crowd::watch(seed, Bug::FewerPlaces)));
+    assert!((0..100).any(|seed| starves(seed).is_err()));
 }
 
 #[test]

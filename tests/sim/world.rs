@@ -26,6 +26,7 @@ use postrider::model::Time;
 
 use crate::bugs::Bug;
 use crate::clients::Clients;
+use crate::crowd::Crowd;
 use crate::flow::Watch;
 use crate::marks::Marks;
 use crate::outbox::Outbox;
@@ -108,6 +109,10 @@ pub struct World {
     pub removed: BTreeSet<EndpointNo>,
     pub watch: Watch,
     pub reported: Told,
+    /// Nothing goes wrong but at endpoints.
+    pub calm: bool,
+    /// A crowd that is watched.
+    pub crowd: Option<Crowd>,
     /// A digest of everything that happened.
     pub history: u64,
 }

@@ -1,0 +1,57 @@
+//! What postrider tells of itself: operational events at an endpoint that names them.
+
+use serde_json::Value;
+
+use crate::harness::client::Request;
+use crate::harness::daemon::Home;
+use crate::harness::receiver::Receiver;
+
+const ORDER: &str = "/v1/events/order.created";
+
+#[test]
+fn an_endpoint_that_fails_and_recovers_is_told_to_those_who_name_it_and_not_to_itself() {
+    let (billing, all, ops) = (Receiver::start(), Receiver::start(), Receiver::start());
+    billing.always(503);
+    let fails = "types = [\"order.*\", \"postrider.**\"]\n\
+                 breaker = { failures = 2, open_for = \"200ms\" }\n\
+                 retry = { schedule = [\"10ms\", \"10ms\", \"10ms\"] }";
+    let home = Home::new()
+        .endpoint("billing", &billing, fails)
+        .endpoint("all", &all, "types = [\"**\"]")
+        .endpoint("ops", &ops, "types = [\"postrider.endpoint.*\"]");
+    let daemon = home.start();
+    assert_eq!(daemon.submit(&Request::post(ORDER, "{}")).status, 202);
+    daemon.logged("breaker.opened");
+    let opened = ops.arrivals(1).remove(0);
+    assert_eq!(opened.headers["postrider-event-type"], "postrider.endpoint.opened");
+    let body: Value = serde_json::from_slice(&opened.body).unwrap();
+    assert_eq!(body["type"], "postrider.endpoint.opened");
+    assert_eq!(
+        (&body["data"]["endpoint"], &body["data"]["failures"]),
+        (&"billing".into(), &2.into())
+    );
+    billing.always(200);
+    let recovered = ops.arrivals(2).remove(1);
+    assert_eq!(recovered.headers["postrider-event-type"], "postrider.endpoint.recovered");
+    daemon.until("it is delivered", || daemon.show("/v1/status")["delivered"] == 4);
+    let types = |receiver: &Receiver| {
+        let arrivals = receiver.so_far();
+        let kinds = arrivals.iter().map(|arrival| arrival.headers["postrider-event-type"].clone());
+        kinds.filter(|kind| kind.starts_with("postrider.")).count()
+    };
+    assert_eq!((types(&billing), types(&all)), (0, 0), "not to itself, nor to those who want all");
+}
+
+#[test]
+fn a_refused_configuration_is_told() {
+    let ops = Receiver::start();
+    let home = Home::new().endpoint("ops", &ops, "types = [\"postrider.**\"]");
+    let daemon = home.start();
+    std::fs::write(home.path("config.toml"), "[delivery]\nmax_in_flight = \"many\"\n").unwrap();
+    daemon.signal(rustix::process::Signal::HUP);
+    daemon.logged("config.rejected");
+    let told = ops.arrivals(1).remove(0);
+    assert_eq!(told.headers["postrider-event-type"], "postrider.config.rejected");
+    let body: Value = serde_json::from_slice(&told.body).unwrap();
+    assert_eq!(body["data"]["line"], "2");
+}
