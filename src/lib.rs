@@ -66,12 +66,12 @@
 //! (`engine::gate`; the rules are [`policy::window`], [`policy::rate`], [`policy::breaker`]).
 //! [`policy::signs`] says what an attempt tells about its endpoint. Only the breaker is on disk, as
 //! part of the endpoint's state; the rest is learned anew after a start. Lanes are served in turn;
-//! a quarter of all places is kept for those that have less than their share. So a due delivery of a
-//! lane that may dial waits for a place no longer than one attempt may take, times the number of
+//! a quarter of all places is kept for those that have less than their share. So a due delivery of
+//! a lane that may dial waits for a place no longer than one attempt may take, times the number of
 //! busy lanes for each place (rounded up): with no more busy lanes than places, for one attempt.
 //!
-//! Of each key of an ordered endpoint, one delivery stands in the lane or in flight; the writer lets
-//! the next one go with the very step that ends it (`store::fold::order`).
+//! Of each key of an ordered endpoint, one delivery stands in the lane or in flight; the writer
+//! lets the next one go with the very step that ends it (`store::fold::order`).
 //!
 //! What postrider tells of itself are events like any other (`engine::report`).
 //!
@@ -109,8 +109,8 @@
 //! - flight: what has been taken from there. After an unclean stop it is exactly what may have been
 //!   on the wire.
 //! - steps: the log of each delivery; the last step is its state.
-//! - order: of each key of an endpoint that wants an order, the delivery that may go, and those that
-//!   wait behind it; versions: the highest one of a key.
+//! - order: of each key of an endpoint that wants an order, the delivery that may go, and those
+//!   that wait behind it; versions: the highest one of a key.
 //! - dead: the same by endpoint and time, to list and to replay.
 //! - idempotency keys; counts for each lane; endpoints with numbers, names and states.
 //!

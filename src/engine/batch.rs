@@ -1,5 +1,5 @@
-//! Batches that are admitted as a whole: before their records stands a guard, and if the store finds
-//! that one of their keys belongs to another request, nothing of the commit is applied.
+//! Batches that are admitted as a whole: before their records stands a guard, and if the store
+//! finds that one of their keys belongs to another request, nothing of the commit is applied.
 
 use crate::engine::Engine;
 use crate::engine::admit::Admission;

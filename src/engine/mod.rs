@@ -219,8 +219,8 @@ impl Engine {
         self.lanes.values().map(|lane| (&lane.endpoint, lane.counts(), lane.flights))
     }
 
-    /// Since when the longest-waiting due delivery has been due, of all endpoints that may be called
-    /// now.
+    /// Since when the longest-waiting due delivery has been due, of all endpoints that may be
+    /// called now.
     pub fn oldest_due(&self, now: Time) -> Option<Time> {
         let callable = self.lanes.values().filter(|lane| lane.is_callable(now));
         callable.filter_map(|lane| lane.oldest_due(now)).min()

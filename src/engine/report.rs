@@ -1,8 +1,8 @@
 //! What postrider tells of itself: operational events, delivered like any other.
 //!
 //! They go to endpoints that name their types, but never to the one that they are about, and what
-//! becomes of their own deliveries is not told. So they cannot feed themselves. The same thing about
-//! the same endpoint is told once in a window, with the count of what was left out.
+//! becomes of their own deliveries is not told. So they cannot feed themselves. The same thing
+//! about the same endpoint is told once in a window, with the count of what was left out.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -102,14 +102,11 @@ impl Engine {
                 }),
             ),
             Notice::EndpointRecovered { endpoint, open } => {
-                let down_for = now.since(open.since).as_secs();
-                about(
-                    "endpoint.recovered",
-                    *endpoint,
-                    json!({
-                        "endpoint": name(*endpoint), "failures": open.failures, "down_for_s": down_for,
-                    }),
-                )
+                let data = json!({
+                    "endpoint": name(*endpoint), "failures": open.failures,
+                    "down_for_s": now.since(open.since).as_secs(),
+                });
+                about("endpoint.recovered", *endpoint, data)
             }
             Notice::EndpointDisabled { endpoint, reason } => {
                 let data = json!({ "endpoint": name(*endpoint), "reason": reason });

@@ -186,6 +186,7 @@ pub struct Attributes {
     /// The version of the payload's schema.
     pub schema_version: Option<String>,
     /// Relays that it has passed through, as far as they say so.
+    #[serde(default)]
     pub hops: u8,
     /// W3C Trace Context of the submitter.
     pub traceparent: Option<String>,

@@ -325,6 +325,7 @@ pub struct LaneCounts {
     /// Dead ones.
     pub dead: u64,
     /// Deliveries that wait behind an earlier one of their key.
+    #[serde(default)]
     pub behind: u64,
 }
 

@@ -18,7 +18,7 @@ fn endpoint(status: &str) -> Value {
         "name": "crm", "number": 7, "url": "https://crm.example.com/hooks", "types": ["order.*"],
         "status": status, "state": {"paused": null, "disabled": null, "open": null},
         "breaker": "closed", "rate": "50/s", "burst": 5, "origin": "api", "in_flight": 1,
-        "fresh": 2, "timed": 3, "dead": 4,
+        "fresh": 2, "timed": 3, "dead": 4, "behind": 0,
     })
 }
 

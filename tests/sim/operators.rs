@@ -44,7 +44,12 @@ impl World {
                 }
             }
             33 if self.seed.is_multiple_of(7) && self.endpoints.len() > 2 => self.remove(endpoint),
-            34..=35 => self.schedule(Duration::ZERO, Happening::Crash(self.process)),
+            34..=35 => {
+                // while several commits are being written
+                (0..3).for_each(|_| self.schedule(Duration::ZERO, Happening::Client));
+                let wait = Duration::from_micros(self.rng.u64(0..20_000));
+                self.schedule(wait, Happening::Crash(self.process));
+            }
             36 => self.command(Command::Drain),
             _ => {
                 let endpoints = self.known_endpoints();

@@ -63,13 +63,13 @@ impl Outbox {
 
     fn guard(&self, keys: &[KeyRef], since: Time) -> Receipt {
         for (index, key) in (0_u16..).zip(keys) {
-            let mut earlier = keys.iter().take(usize::from(index));
-            if earlier.any(|e| e.hash == key.hash && e.fingerprint != key.fingerprint) {
-                return Receipt::Conflict { index, first: None };
-            }
             let known = self.keys.get(&key.hash).filter(|(id, _)| id.time() >= since);
             if let Some((first, _)) = known.filter(|(_, print)| *print != key.fingerprint) {
                 return Receipt::Conflict { index, first: Some(*first) };
+            }
+            let mut earlier = keys.iter().take(usize::from(index));
+            if earlier.any(|e| e.hash == key.hash && e.fingerprint != key.fingerprint) {
+                return Receipt::Conflict { index, first: None };
             }
         }
         Receipt::Applied

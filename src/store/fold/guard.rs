@@ -18,13 +18,13 @@ pub(super) fn apply(
 ) -> Result<Receipt, CommitError> {
     let mut seen = BTreeMap::new();
     for (index, key) in (0..).zip(keys) {
-        if *seen.entry(key.hash).or_insert(key.fingerprint) != key.fingerprint {
-            return Ok(Receipt::Conflict { index, first: None });
-        }
         if let Some((first, fingerprint)) = known(batches, key.hash, since)?
             && fingerprint != key.fingerprint
         {
             return Ok(Receipt::Conflict { index, first: Some(first) });
+        }
+        if *seen.entry(key.hash).or_insert(key.fingerprint) != key.fingerprint {
+            return Ok(Receipt::Conflict { index, first: None });
         }
     }
     Ok(Receipt::Applied)
