@@ -157,6 +157,9 @@ pub enum BackendError {
     /// The daemon's own fault; the text is shown to the caller.
     #[error("{0}")]
     Internal(String),
+    /// The store cannot be read; the text is shown to the caller.
+    #[error("the store cannot be read: {0}")]
+    Unreadable(String),
 }
 
 /// What a method of [`Backend`] answers.

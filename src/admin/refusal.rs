@@ -40,7 +40,7 @@ impl From<BackendError> for Refusal {
             BackendError::NameTaken => Code::NameTaken,
             BackendError::ManagedByConfig => Code::ManagedByConfig,
             BackendError::BadPosition => Code::BadCursor,
-            BackendError::Internal(_) => Code::Internal,
+            BackendError::Internal(_) | BackendError::Unreadable(_) => Code::Internal,
         };
         Refusal::new(code, error.to_string())
     }

@@ -43,6 +43,7 @@ async fn read(shared: &Shared, id: EventId) -> Result<Arc<Event>, String> {
         Ok(Ok(Some(event))) => Ok(Arc::new(event)),
         Ok(Ok(None)) => Err("the event is no longer in the store".to_owned()),
         Ok(Err(error)) => {
+            shared.metrics.store_read_failed();
             tracing::error!(event = "store.corrupt", event_id = %id, %error, "event unreadable");
             Err("the event cannot be read from the store".to_owned())
         }

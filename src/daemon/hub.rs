@@ -239,6 +239,7 @@ impl Hub {
             let rows = match tokio::task::spawn_blocking(read).await {
                 Ok(Ok(rows)) => Some(rows),
                 Ok(Err(error)) => {
+                    shared.metrics.store_read_failed();
                     let endpoint = shared.rules.load().book.name(lane);
                     tracing::error!(event = "store.corrupt", endpoint, %error, "queue unreadable");
                     None

@@ -95,8 +95,9 @@ fn attempt_finished(
     let Some(page) = rules.book.page(delivery.endpoint) else { return };
     let metrics = &shared.metrics;
     shared.counters.attempts.inc();
-    metrics.attempt_finished(&page.series, attempt);
-    let age = shared.clock.now().since(delivery.event.time());
+    let now = shared.clock.now();
+    metrics.attempt_finished(&page.series, attempt, now);
+    let age = now.since(delivery.event.time());
     let outcome = attempt.outcome.as_str();
     let duration_ms = attempt.phases.total_us / 1_000;
     tracing::debug!(

@@ -107,6 +107,7 @@ pub fn run(config_path: PathBuf) -> Result<(), RunError> {
     let clock = Arc::new(Clock::start());
     let loaded = config::load(&config_path, std::env::vars()).map_err(RunError::Config)?;
     let metrics = Arc::new(Metrics::new(&[]));
+    metrics.config_loaded(clock.now());
     let log = &loaded.config.log;
     let log = log::init(&log.level, log.format, metrics.log_counter())?;
     say_starting(&loaded, &config_path);
@@ -268,7 +269,7 @@ async fn live(
     tracing::info!(event = "daemon.ready");
     let failed = loop {
         tokio::select! {
-            result = &mut writer_ended => break Some(writer_failed(result)),
+            result = &mut writer_ended => break Some(writer_failed(&shared, result)),
             _ = &mut hub => break Some(RunError::Ended("hub")),
             () = signals.stop() => break None,
             _ = hangup.recv() => reload(&office).await,
@@ -298,7 +299,11 @@ async fn live(
     reason.map_or(Ok(()), Err)
 }
 
-fn writer_failed(result: Result<Result<(), CommitError>, oneshot::error::RecvError>) -> RunError {
+fn writer_failed(
+    shared: &Shared,
+    result: Result<Result<(), CommitError>, oneshot::error::RecvError>,
+) -> RunError {
+    shared.metrics.store_write_failed();
     match result {
         Ok(Err(error)) => {
             tracing::error!(event = "store.error", op = "commit", %error, "it ends");

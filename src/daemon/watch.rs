@@ -7,6 +7,7 @@ use sd_notify::NotifyState;
 
 use crate::daemon::disk::Disk;
 use crate::daemon::shared::Shared;
+use crate::store::packed::ReadError;
 use crate::store::writer::Alarm;
 
 /// How often the disk is looked at.
@@ -50,9 +51,10 @@ async fn alive(shared: &Arc<Shared>, alarm: &Alarm, said: &mut String) -> bool {
         // an error is what the writer ends with, and is logged then
         let _ = tokio::task::spawn_blocking(move || alarm.raise()).await;
     }
-    if let Some(Err(error)) = shared.read(|reader| reader.ping()).await {
+    let read = shared.read(|reader| reader.ping()).await;
+    if let Some(Err(error)) = &read {
+        shared.metrics.store_read_failed();
         tracing::error!(event = "store.error", op = "ping", %error);
-        return true;
     }
     let waiting: u64 = sight.lanes.iter().map(|(_, _, counts, _)| counts.pending()).sum();
     let held: Vec<_> = sight.lanes.iter().filter(|(_, state, ..)| !state.is_up()).collect();
@@ -61,12 +63,46 @@ async fn alive(shared: &Arc<Shared>, alarm: &Alarm, said: &mut String) -> bool {
         let name = shared.rules.load().book.name(*no);
         status.push_str(&format!(", {name} {}", state.word()));
     }
-    let mut states = vec![NotifyState::Watchdog];
-    if status != *said {
-        states.push(NotifyState::Status(&status));
+    let states = signs(read.as_ref(), &status, said);
+    if !states.is_empty() {
+        // where nobody listens there is nobody to tell
+        let _ = sd_notify::notify(&states);
+        *said = status;
     }
-    // where nobody listens there is nobody to tell
-    let _ = sd_notify::notify(&states);
-    *said = status;
     true
+}
+
+/// What the service manager is told: nothing unless the store was read; else that we live, and how
+/// it goes where that is not what was said last.
+fn signs<'a>(
+    read: Option<&Result<(), ReadError>>,
+    status: &'a str,
+    said: &str,
+) -> Vec<NotifyState<'a>> {
+    let Some(Ok(())) = read else { return Vec::new() };
+    let mut states = vec![NotifyState::Watchdog];
+    if status != said {
+        states.push(NotifyState::Status(status));
+    }
+    states
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::layout;
+
+    #[test]
+    fn there_is_no_sign_of_life_without_a_read_of_the_store() {
+        let words = |read: Option<Result<(), ReadError>>, said: &str| -> Vec<String> {
+            let states = signs(read.as_ref(), "0 sending", said);
+            states.iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(words(Some(Ok(())), ""), ["WATCHDOG=1", "STATUS=0 sending"]);
+        assert_eq!(words(Some(Ok(())), "0 sending"), ["WATCHDOG=1"]);
+        let (key, fault) = (layout::format_key(), "it is missing");
+        let unreadable = Err(ReadError::Entry { key, fault });
+        assert_eq!(words(Some(unreadable), ""), [""; 0], "the store does not answer");
+        assert_eq!(words(None, ""), [""; 0], "nobody reads any more");
+    }
 }

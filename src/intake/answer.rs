@@ -1,5 +1,7 @@
 //! Answers: JSON or a problem, always with the request's id.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::HeaderValue;
 use http::Response;
@@ -22,12 +24,31 @@ pub fn json(status: StatusCode, body: &impl Serialize) -> Answer {
     with_body(status, "application/json", body)
 }
 
-/// The answer that a problem is.
-pub fn problem(problem: &Problem) -> Answer {
+/// Why a request is refused, and when it is worth coming back.
+#[derive(Debug)]
+pub(super) struct Rejection {
+    /// What is wrong.
+    pub(super) problem: Problem,
+    /// How long to wait, where that is known better than the problem's code says.
+    pub(super) wait: Option<Duration>,
+}
+
+impl From<Problem> for Rejection {
+    fn from(problem: Problem) -> Rejection {
+        Rejection { problem, wait: None }
+    }
+}
+
+/// The answer that a refused request gets. `Retry-After` is in whole seconds, and never less than
+/// the wait.
+pub(super) fn rejection(rejection: &Rejection) -> Answer {
+    let problem = &rejection.problem;
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut answer = with_body(status, PROBLEM_CONTENT_TYPE, problem);
-    if let Some(after) = problem.known_code().and_then(Code::retry_after) {
-        answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs()));
+    let usual = || problem.known_code().and_then(Code::retry_after);
+    if let Some(wait) = rejection.wait.or_else(usual) {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     answer
 }

@@ -16,13 +16,16 @@ use crate::model::Time;
 const SOURCES_MAX: usize = 4096;
 /// How far ahead of its rate a source may be.
 const AHEAD_MAX: Duration = Duration::from_secs(1);
+/// What time is counted in.
+const TICK: Duration = Duration::from_micros(1);
 
 /// How far each source has come.
 #[derive(Debug, Default)]
 pub(super) struct Rates(Mutex<HashMap<Arc<str>, Time>>);
 
 impl Rates {
-    /// Counts events of a source, or tells how long it has to wait. A batch that is larger than
+    /// Counts events of a source, or tells how long it has to wait: then, and not
+    /// before, one is taken if the source sends nothing else meanwhile. A batch that is larger than
     /// what may come at once is taken like any other, and waited for afterwards.
     pub(super) fn take(
         &self,
@@ -40,7 +43,7 @@ impl Rates {
         let time = reached.entry(source).or_insert(now);
         let ahead = time.since(now);
         if ahead >= AHEAD_MAX {
-            return Err(ahead - AHEAD_MAX);
+            return Err(ahead - AHEAD_MAX + TICK);
         }
         let events = u64::try_from(events).unwrap_or(u64::MAX);
         let cost = events.saturating_mul(1_000_000) / u64::from(per_second.get());
@@ -65,8 +68,8 @@ mod tests {
         let (rates, source) = (Rates::default(), "uid:1".into());
         let take = |at: Time| rates.take(&source, 1, TEN, at);
         assert_eq!([0; 10].map(|_| take(NOW)), [Ok(()); 10]);
-        assert_eq!(take(NOW), Err(Duration::ZERO));
-        assert_eq!([take(later(100)), take(later(100))], [Ok(()), Err(Duration::ZERO)]);
+        assert_eq!(take(NOW), Err(TICK));
+        assert_eq!([take(later(100)), take(later(100))], [Ok(()), Err(TICK)]);
         assert_eq!([0; 10].map(|_| take(later(9_000))), [Ok(()); 10], "idle time is not saved up");
         assert!(take(later(9_000)).is_err());
     }
@@ -75,8 +78,10 @@ mod tests {
     fn a_large_batch_is_taken_and_waited_for() {
         let (rates, source) = (Rates::default(), "uid:1".into());
         assert_eq!(rates.take(&source, 100, TEN, NOW), Ok(()));
-        assert_eq!(rates.take(&source, 1, TEN, NOW), Err(Duration::from_secs(9)));
-        assert_eq!(rates.take(&source, 1, TEN, later(9_001)), Ok(()));
+        assert_eq!(rates.take(&source, 1, TEN, NOW), Err(Duration::from_secs(9) + TICK));
+        assert_eq!(rates.take(&source, 1, TEN, later(9_000)), Err(TICK));
+        let told = Time::from_micros(later(9_000).as_micros() + 1);
+        assert_eq!(rates.take(&source, 1, TEN, told), Ok(()), "what was told is true");
     }
 
     #[test]

@@ -19,6 +19,7 @@ use crate::intake::Own;
 use crate::intake::Settings;
 use crate::intake::answer;
 use crate::intake::answer::Answer;
+use crate::intake::answer::Rejection;
 use crate::intake::batch;
 use crate::intake::batch::Item;
 use crate::intake::body;
@@ -83,9 +84,10 @@ impl<D: Desk> Intake<D> {
         let answered = self.route(peer, request, &mut payload_bytes).await;
         let (mut answer, code) = match answered {
             Ok(answer) => (answer, None),
-            Err(problem) => {
+            Err(Rejection { problem, wait }) => {
                 let code = problem.code.clone();
-                (answer::problem(&problem.of_request(request_id.clone())), Some(code))
+                let problem = problem.of_request(request_id.clone());
+                (answer::rejection(&Rejection { problem, wait }), Some(code))
             }
         };
         if let Ok(value) = HeaderValue::try_from(request_id) {
@@ -105,7 +107,7 @@ impl<D: Desk> Intake<D> {
         peer: &Peer,
         request: Request<B>,
         payload_bytes: &mut usize,
-    ) -> Result<Answer, Problem>
+    ) -> Result<Answer, Rejection>
     where
         B: Body<Data = Bytes> + Send,
         B::Error: std::error::Error + Send + Sync + 'static,
@@ -114,14 +116,17 @@ impl<D: Desk> Intake<D> {
         let (head, body) = request.into_parts();
         let path = head.uri.path();
         let query = head.uri.query().unwrap_or_default();
-        let Some(rest) = path.strip_prefix("/v1/events") else { return Err(no_such_path(path)) };
+        let Some(rest) = path.strip_prefix("/v1/events") else {
+            return Err(no_such_path(path).into());
+        };
         if head.method == Method::GET
             && let Some(id) = rest.strip_prefix('/')
         {
-            return self.show(peer, id).await;
+            return Ok(self.show(peer, id).await?);
         }
         if head.method != Method::POST {
-            return Err(Problem::new(Code::MethodNotAllowed, "events are submitted with POST"));
+            let problem = Problem::new(Code::MethodNotAllowed, "events are submitted with POST");
+            return Err(problem.into());
         }
         let hops = terms::hops(&head.headers, settings.hops_max)?;
         let form = Form::of(rest, &head.headers).ok_or_else(|| no_such_path(path))?;
@@ -136,13 +141,13 @@ impl<D: Desk> Intake<D> {
             "partial=1" if batch => true,
             other => {
                 let detail = format!("unknown query {other:?}");
-                return Err(Problem::new(Code::Validation, detail));
+                return Err(Problem::new(Code::Validation, detail).into());
             }
         };
         if batch && head.headers.contains_key("idempotency-key") {
             let detail = "one Idempotency-Key cannot stand for many events: give each its own, \
                           as idempotency_key (or as source and id of a CloudEvent)";
-            return Err(Problem::new(Code::Validation, detail));
+            return Err(Problem::new(Code::Validation, detail).into());
         }
         let body = body::read(&head.headers, body, bytes_max, settings.body_timeout).await?;
         *payload_bytes = body.len();
@@ -187,7 +192,7 @@ impl<D: Desk> Intake<D> {
         }
     }
 
-    async fn one(&self, item: Item, settings: &Settings, hops: u8) -> Result<Answer, Problem> {
+    async fn one(&self, item: Item, settings: &Settings, hops: u8) -> Result<Answer, Rejection> {
         let submission = terms::check(item, settings, hops).map_err(|problem| *problem)?;
         self.pace(&submission.source, 1, settings)?;
         let event_type = submission.event_type.clone();
@@ -213,11 +218,11 @@ impl<D: Desk> Intake<D> {
         partial: bool,
         settings: &Settings,
         hops: u8,
-    ) -> Result<Answer, Problem> {
+    ) -> Result<Answer, Rejection> {
         let check = |item| terms::check(item, settings, hops);
         let items: Vec<_> = items.into_iter().map(check).collect();
         if !partial && items.iter().any(Result::is_err) {
-            return Err(checks_failed(&items));
+            return Err(checks_failed(&items).into());
         }
         let types: Vec<_> =
             items.iter().flatten().map(|item| item.event_type.as_str().to_owned()).collect();
@@ -238,7 +243,7 @@ impl<D: Desk> Intake<D> {
         let mode = if partial { SubmitMode::Partial } else { SubmitMode::Whole };
         let answers = self.desk.submit(submissions, mode).await.ok_or_else(ended)?;
         if !partial && let Some(refused) = refused_as_a_whole(&answers) {
-            return Err(refused);
+            return Err(refused.into());
         }
         let mut answers = answers.into_iter().zip(types);
         let results: Vec<_> = problems
@@ -263,15 +268,15 @@ impl<D: Desk> Intake<D> {
     }
 
     /// Refuses events of a source that sends them faster than it may.
-    fn pace(&self, source: &Arc<str>, events: usize, settings: &Settings) -> Result<(), Problem> {
+    fn pace(&self, source: &Arc<str>, events: usize, settings: &Settings) -> Result<(), Rejection> {
         let Some(rate) = settings.rate_max else { return Ok(()) };
         self.rates.take(source, events, rate, self.desk.now()).map_err(|wait| {
             let detail = format!(
                 "{source} sends more than the {rate} events a second of ingest.max_rate; \
                  try again in {} ms",
-                wait.as_millis() + 1
+                wait.as_micros().div_ceil(1_000)
             );
-            Problem::new(Code::RateLimited, detail)
+            Rejection { problem: Problem::new(Code::RateLimited, detail), wait: Some(wait) }
         })
     }
 

@@ -1,11 +1,17 @@
 //! One key is one event.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+use std::process::Output;
+use std::process::Stdio;
 
 use serde_json::json;
 
 use crate::harness::client::Request;
 use crate::harness::daemon::Home;
+use crate::harness::daemon::binary;
 use crate::harness::receiver::Receiver;
 
 fn order(key: &str, body: &str) -> Request {
@@ -132,6 +138,54 @@ fn the_source_is_the_uid_behind_the_socket() {
     assert_eq!((own.status, own.json()["source"].as_str()), (200, Some(source.as_str())));
     let other = Request::new("GET", "/v1/events/evt_01h2e8kqvbfwea724h75qc655w");
     assert_eq!(daemon.submit(&other).status, 404);
+}
+
+/// `send` as another user, who need not be known to the system. `None` where that is not possible.
+#[expect(clippy::print_stdout, reason = "a test that cannot be made says so")]
+fn send_as(uid: u32, home: &Home, program: &Path, key: &str, data: &str) -> Option<Output> {
+    if !rustix::process::geteuid().is_root() {
+        println!("not root: nobody else can be made to submit");
+        return None;
+    }
+    let mut command = Command::new("setpriv");
+    command.args([&format!("--reuid={uid}"), "--clear-groups"]).arg(program);
+    command.args(["send", "order.created", "--key", key, "--data", data]);
+    command.env("POSTRIDER_INGEST_SOCKET", home.path("ingest.sock")).stdin(Stdio::null());
+    match command.output() {
+        Ok(output) => Some(output),
+        Err(error) => {
+            println!("setpriv: {error}: nobody else can be made to submit");
+            None
+        }
+    }
+}
+
+#[test]
+fn a_key_is_the_key_of_one_uid() {
+    let home = Home::new().set("POSTRIDER_LISTEN__INGEST_MODE", "0666");
+    let daemon = home.start();
+    let mode = |path, bits| std::fs::set_permissions(path, PermissionsExt::from_mode(bits));
+    mode(home.path(""), 0o711).unwrap();
+    let program = home.path("postrider");
+    std::fs::copy(binary(), &program).unwrap();
+    mode(program.clone(), 0o755).unwrap();
+    let first = daemon.submit(&order("order-42", "{\"n\":1}")).id();
+    let send = |uid, data| send_as(uid, &home, &program, "order-42", data);
+    // the same key for another payload would be refused to the first
+    let Some(other) = send(65534, "{\"n\":2}") else { return };
+    let said = String::from_utf8_lossy(&[other.stdout, other.stderr].concat()).into_owned();
+    assert_eq!(other.status.code(), Some(0), "{said}");
+    assert!(!said.contains("known already") && !said.contains(&first), "{said}");
+    let again = send(65534, "{\"n\":2}").unwrap();
+    assert!(String::from_utf8_lossy(&again.stdout).contains("known already"), "{again:?}");
+    assert_eq!(send(65533, "{\"n\":2}").unwrap().status.code(), Some(0), "nor is it of a group");
+    let again = daemon.submit(&order("order-42", "{\"n\":1}"));
+    assert_eq!((again.id(), &again.json()["duplicate"]), (first, &json!(true)));
+    let status = daemon.show("/v1/status");
+    assert_eq!((&status["accepted"], &status["duplicates"]), (&json!(3), &json!(2)));
+    let events = daemon.show("/v1/events")["data"].clone();
+    let sources: Vec<_> = events.as_array().unwrap().iter().map(|e| e["source"].clone()).collect();
+    assert_eq!(sources, ["uid:65533", "uid:65534", "uid:0"], "newest first");
 }
 
 #[test]

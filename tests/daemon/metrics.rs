@@ -38,7 +38,7 @@ pub(crate) fn samples(daemon: &Daemon) -> BTreeMap<String, f64> {
 
 /// Series of submission, attempts, queue and store that alerts are written against; they exist
 /// before anything has happened.
-const SERIES: [&str; 20] = [
+const SERIES: [&str; 24] = [
     "postrider_build_info{version=",
     "postrider_ingest_requests_total{listener=\"ingest\",result=\"rate_limited\"}",
     "postrider_ingest_request_duration_seconds_count{listener=\"ingest\"}",
@@ -58,6 +58,10 @@ const SERIES: [&str; 20] = [
     "postrider_store_commit_duration_seconds_count",
     "postrider_store_commit_events_count",
     "postrider_store_size_bytes",
+    "postrider_store_records{kind=\"fresh\"}",
+    "postrider_store_errors_total{op=\"read\"}",
+    "postrider_store_errors_total{op=\"write\"}",
+    "postrider_endpoint_last_success_timestamp_seconds{endpoint=\"billing\"}",
     "postrider_disk_free_bytes",
 ];
 
@@ -71,6 +75,8 @@ fn what_alerts_need_is_there_from_the_start() {
     }
     assert!(samples["postrider_store_size_bytes"] > 0.0);
     assert!(samples["postrider_disk_free_bytes"] > 0.0);
+    let loaded = samples["postrider_config_last_reload_success_timestamp_seconds"];
+    assert!(loaded > 1.7e9, "it was loaded at the start: {loaded}");
 }
 
 #[test]
@@ -122,6 +128,9 @@ fn counters_tell_what_happened() {
     assert_eq!(grown("attempt_duration_seconds_count", &[]), 3.0);
     assert!(grown("store_commit_duration_seconds_count", &[]) >= 1.0);
     assert_eq!(after["postrider_endpoint_up{endpoint=\"good\"}"], 1.0);
+    let succeeded = "postrider_endpoint_last_success_timestamp_seconds{endpoint=\"bad\"}";
+    assert_eq!(before[succeeded], 0.0);
+    assert!(after[succeeded] >= after["postrider_config_last_reload_success_timestamp_seconds"]);
 }
 
 #[test]

@@ -99,6 +99,18 @@ fn a_daemon_that_is_stopped_says_nothing() {
     manager.hears("WATCHDOG");
 }
 
+#[test]
+fn a_daemon_without_a_store_says_nothing() {
+    let (manager, home) = Manager::of(Home::new().set("WATCHDOG_USEC", "200000"));
+    home.write_config();
+    std::fs::write(home.path("store"), "no directory").unwrap();
+    let mut daemon = home.spawn(home.command());
+    assert_ne!(daemon.exit_code(), Some(0), "{}", daemon.log());
+    manager.0.set_nonblocking(true).unwrap();
+    let heard = manager.0.recv(&mut [0; 4096]).map_err(|error| error.kind());
+    assert_eq!(heard, Err(std::io::ErrorKind::WouldBlock), "neither ready nor alive");
+}
+
 /// Sockets with these names in the places where a service manager puts them.
 fn activated(home: &Home, names: &str, first: UnixListener, second: UnixListener) -> Command {
     let run = home.command();

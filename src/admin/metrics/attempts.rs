@@ -13,9 +13,11 @@ use crate::admin::metrics::label::Histograms;
 use crate::admin::metrics::label::long_seconds;
 use crate::admin::metrics::label::seconds;
 use crate::admin::metrics::label::short_seconds;
+use crate::admin::metrics::queue::set;
 use crate::model::Attempt;
 use crate::model::DeliveryState;
 use crate::model::Outcome;
+use crate::model::Time;
 use crate::model::WaitReason;
 use crate::policy::signs;
 use crate::policy::signs::Sign;
@@ -102,8 +104,8 @@ impl Metrics {
         self.attempts.lag.observe(late.as_secs_f64());
     }
 
-    /// An attempt ended.
-    pub fn attempt_finished(&self, endpoint: &EndpointSeries, attempt: &Attempt) {
+    /// An attempt ended at this time.
+    pub fn attempt_finished(&self, endpoint: &EndpointSeries, attempt: &Attempt, at: Time) {
         endpoint.attempts.inc(attempt.outcome as usize);
         match signs::sign(attempt) {
             Sign::None => {}
@@ -111,6 +113,9 @@ impl Metrics {
             _ => _ = endpoint.failures.set(0),
         }
         let ok = attempt.outcome == Outcome::Ok;
+        if ok {
+            set(&endpoint.succeeded_at, at.as_secs());
+        }
         let durations = if ok { &self.attempts.ok } else { &self.attempts.failed };
         durations.observe(seconds_of(attempt.phases.total_us));
         self.attempts.observe_phases(attempt);

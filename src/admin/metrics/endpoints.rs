@@ -34,6 +34,7 @@ pub struct EndpointSeries {
     pub(super) attempts: CounterSet,
     pub(super) transitions: CounterSet,
     pub(super) failures: Gauge,
+    pub(super) succeeded_at: Gauge,
     backlog: Gauge,
     up: Gauge,
 }
@@ -47,6 +48,7 @@ pub(super) struct Family {
     attempts: Counters<2>,
     transitions: Counters<2>,
     failures: Gauges,
+    succeeded_at: Gauges,
     backlog: Gauges,
     up: Gauges,
     known: Mutex<HashMap<Arc<str>, EndpointSeries>>,
@@ -66,6 +68,9 @@ impl Family {
         let failures = Gauges::default();
         let help = "Failures of the endpoint in a row; of several, the most";
         registry.register("endpoint_consecutive_failures", help, failures.clone());
+        let succeeded_at = Gauges::default();
+        let help = "When an attempt ended well last, since 1970; 0: not since the start";
+        registry.register("endpoint_last_success_timestamp_seconds", help, succeeded_at.clone());
         let backlog = Gauges::default();
         let help = "Deliveries that stand in the endpoint's lane";
         registry.register("endpoint_backlog_deliveries", help, backlog.clone());
@@ -73,7 +78,17 @@ impl Family {
         let help = "1 if deliveries go out, 0 if its breaker is open, or it is paused or disabled";
         registry.register("endpoint_up", help, up.clone());
         let known = Mutex::default();
-        Family { created, finished, attempts, transitions, failures, backlog, up, known }
+        Family {
+            created,
+            finished,
+            attempts,
+            transitions,
+            failures,
+            succeeded_at,
+            backlog,
+            up,
+            known,
+        }
     }
 
     fn series(&self, name: &str) -> EndpointSeries {
@@ -90,6 +105,7 @@ impl Family {
                 TRANSITIONS.into_iter(),
             ),
             failures: self.failures.get_or_create_owned(&[endpoint()]),
+            succeeded_at: self.succeeded_at.get_or_create_owned(&[endpoint()]),
             backlog: self.backlog.get_or_create_owned(&[endpoint()]),
             up: self.up.get_or_create_owned(&[endpoint()]),
         }
@@ -102,6 +118,7 @@ impl Family {
         self.backlog.remove(&one);
         self.up.remove(&one);
         self.failures.remove(&one);
+        self.succeeded_at.remove(&one);
         for to in TRANSITIONS {
             self.transitions.remove(&[endpoint.clone(), ("to", Cow::Borrowed(to))]);
         }

@@ -14,7 +14,12 @@ use crate::admin::metrics::Metrics;
 use crate::admin::metrics::label::CounterSet;
 use crate::admin::metrics::label::Labels;
 use crate::admin::metrics::label::short_seconds;
+use crate::model::Time;
 use crate::model::view::StatusView;
+
+/// What the store has of deliveries that have not ended well, as far as that is known without
+/// looking through it.
+const KINDS: [&str; 5] = ["fresh", "timed", "behind", "dead", "in_flight"];
 
 type Seconds = Gauge<f64, AtomicU64>;
 
@@ -32,6 +37,9 @@ pub(super) struct Series {
     store_bytes: Gauge,
     disk_free: Gauge,
     reloads: CounterSet,
+    loaded_at: Gauge,
+    store_errors: CounterSet,
+    records: [Gauge; KINDS.len()],
 }
 
 impl Series {
@@ -47,6 +55,18 @@ impl Series {
             "result",
             ["applied", "refused"].into_iter(),
         );
+        let store_errors = CounterSet::register(
+            registry,
+            (
+                "store_errors",
+                "Reads of the store that failed, and writes: the daemon ends with one",
+            ),
+            "op",
+            ["read", "write"].into_iter(),
+        );
+        let kinds: Family<Labels<1>, Gauge> = Family::default();
+        registry.register("store_records", "Deliveries in the store by kind", kinds.clone());
+        let records = KINDS.map(|kind| kinds.get_or_create_owned(&[("kind", kind.into())]));
         let mut gauge = |name: &'static str, help: &'static str| {
             let gauge = Gauge::default();
             registry.register(name, help, gauge.clone());
@@ -55,6 +75,8 @@ impl Series {
         let in_flight = gauge("attempts_in_flight", "Attempts under way");
         let store_bytes = gauge("store_size_bytes", "Bytes that the store's files take");
         let disk_free = gauge("disk_free_bytes", "Free bytes on the store's file system");
+        let help = "When the configuration in force was loaded, since 1970";
+        let loaded_at = gauge("config_last_reload_success_timestamp_seconds", help);
         let oldest_due = Seconds::default();
         let help = "How long the oldest due delivery of an active endpoint has been due";
         registry.register("queue_oldest_due_age_seconds", help, oldest_due.clone());
@@ -76,6 +98,9 @@ impl Series {
             store_bytes,
             disk_free,
             reloads,
+            loaded_at,
+            store_errors,
+            records,
         }
     }
 }
@@ -87,9 +112,25 @@ impl Metrics {
         self.queue.commit_events.observe(f64::from(records));
     }
 
+    /// The store could not be read.
+    pub fn store_read_failed(&self) {
+        self.queue.store_errors.inc(0);
+    }
+
+    /// The store could not be written.
+    pub fn store_write_failed(&self) {
+        self.queue.store_errors.inc(1);
+    }
+
+    /// The daemon starts with this configuration file.
+    pub fn config_loaded(&self, at: Time) {
+        set(&self.queue.loaded_at, at.as_secs());
+    }
+
     /// The configuration file was applied again.
-    pub fn config_applied(&self) {
+    pub fn config_applied(&self, at: Time) {
         self.queue.reloads.inc(0);
+        self.config_loaded(at);
     }
 
     /// The configuration file was refused; the old configuration stays.
@@ -117,12 +158,16 @@ impl Metrics {
         set(&series.dead, status.dead);
         set(&series.store_bytes, status.store_bytes);
         set(&series.disk_free, status.disk_free_bytes);
+        let behind = status.endpoints.iter().map(|endpoint| endpoint.counts.behind).sum();
+        let timed = status.waiting.saturating_sub(behind);
+        let kinds = [status.queued, timed, behind, status.dead, status.sending];
+        series.records.iter().zip(kinds).for_each(|(gauge, count)| set(gauge, count));
         let oldest = Duration::from_millis(status.oldest_due_ms);
         series.oldest_due.set(oldest.as_secs_f64());
         self.set_endpoints(&status.endpoints);
     }
 }
 
-fn set(gauge: &Gauge, value: u64) {
+pub(super) fn set(gauge: &Gauge, value: u64) {
     gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
 }

@@ -21,6 +21,8 @@ use crate::model::WaitReason;
 use crate::model::view::EndpointView;
 use crate::model::view::StatusView;
 
+const AT: Time = Time::from_secs(1_795_000_000);
+
 /// The value of a series, by its name and labels as they stand in the text.
 fn value(metrics: &Metrics, series: &str) -> Option<f64> {
     let text = metrics.encode().unwrap();
@@ -40,6 +42,9 @@ fn closed_sets_exist_from_the_start() {
         "postrider_retries_scheduled_total{reason=\"retry_after\"}",
         "postrider_idempotency_lookups_total{result=\"in_progress\"}",
         "postrider_config_reloads_total{result=\"refused\"}",
+        "postrider_store_errors_total{op=\"read\"}",
+        "postrider_store_errors_total{op=\"write\"}",
+        "postrider_endpoint_last_success_timestamp_seconds{endpoint=\"crm\"}",
         "postrider_log_messages_total{level=\"error\"}",
         "postrider_delivery_duration_seconds_count{first_attempt=\"false\"}",
         "postrider_attempt_phase_duration_seconds_count{phase=\"tls\"}",
@@ -86,8 +91,8 @@ fn attempts_are_counted_with_their_phases() {
     let ok = Attempt { status: Some(200), phases, ..Attempt::without_response(Outcome::Ok) };
     metrics.delivery_created(&crm);
     metrics.attempt_started(Duration::from_millis(2));
-    metrics.attempt_finished(&crm, &ok);
-    metrics.attempt_finished(&crm, &Attempt::without_response(Outcome::Nack));
+    metrics.attempt_finished(&crm, &ok, AT);
+    metrics.attempt_finished(&crm, &Attempt::without_response(Outcome::Nack), AT);
     metrics.retry_scheduled(WaitReason::RetryAfter);
     metrics.delivery_finished(&crm, DeliveryState::Delivered, 2, Duration::from_secs(9));
     metrics.delivery_finished(&crm, DeliveryState::Dead, 2, Duration::from_secs(9));
@@ -170,7 +175,7 @@ fn an_open_breaker_is_seen() {
     let metrics = Metrics::new(&[]);
     let crm = metrics.endpoint("crm");
     let failures = || value(&metrics, "postrider_endpoint_consecutive_failures{endpoint=\"crm\"}");
-    let attempt = |outcome| metrics.attempt_finished(&crm, &Attempt::without_response(outcome));
+    let attempt = |outcome| metrics.attempt_finished(&crm, &Attempt::without_response(outcome), AT);
     attempt(Outcome::ConnectRefused);
     attempt(Outcome::TimeoutTotal);
     attempt(Outcome::Cancelled);
@@ -217,4 +222,43 @@ fn the_process_is_described_under_the_usual_names() {
     assert!(text.contains("process_cpu_seconds_total "));
     let build = format!("postrider_build_info{{version=\"{}\"", env!("CARGO_PKG_VERSION"));
     assert!(text.contains(&build) && text.ends_with("# EOF\n"));
+}
+
+#[test]
+fn what_the_store_has_is_shown_by_kind_and_its_errors_by_what_was_done() {
+    let metrics = Metrics::new(&[]);
+    let counts = LaneCounts { fresh: 1, timed: 2, behind: 3, dead: 4 };
+    let endpoints = vec![EndpointView { counts, ..view("crm", 0, false) }];
+    let (queued, waiting, sending, dead) = (1, 5, 6, 4);
+    let rest = StatusView::default();
+    let status = StatusView { queued, waiting, sending, dead, endpoints, ..rest };
+    metrics.set_status(&status);
+    for (kind, count) in [("fresh", 1), ("timed", 2), ("behind", 3), ("dead", 4), ("in_flight", 6)]
+    {
+        let series = format!("postrider_store_records{{kind=\"{kind}\"}}");
+        assert_eq!(value(&metrics, &series), Some(f64::from(count)), "{kind}");
+    }
+    metrics.store_read_failed();
+    metrics.store_read_failed();
+    metrics.store_write_failed();
+    let errors = |op| value(&metrics, &format!("postrider_store_errors_total{{op=\"{op}\"}}"));
+    assert_eq!((errors("read"), errors("write")), (Some(2.0), Some(1.0)));
+}
+
+#[test]
+fn what_went_well_last_has_a_time() {
+    let metrics = Metrics::new(&[]);
+    let crm = metrics.endpoint("crm");
+    let later = |secs: u64| Time::from_secs(AT.as_secs() + secs);
+    let ok = Attempt::without_response(Outcome::Ok);
+    metrics.attempt_finished(&crm, &ok, later(1));
+    metrics.attempt_finished(&crm, &Attempt::without_response(Outcome::Http5xx), later(2));
+    metrics.config_loaded(AT);
+    let config = || value(&metrics, "postrider_config_last_reload_success_timestamp_seconds");
+    let succeeded = "postrider_endpoint_last_success_timestamp_seconds{endpoint=\"crm\"}";
+    assert_eq!((value(&metrics, succeeded), config()), (Some(1_795_000_001.0), Some(1.795e9)));
+    metrics.config_refused();
+    assert_eq!(config(), Some(1.795e9), "the old one stays");
+    metrics.config_applied(later(3));
+    assert_eq!(config(), Some(1_795_000_003.0));
 }

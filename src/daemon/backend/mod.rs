@@ -80,7 +80,15 @@ fn misunderstood() -> BackendError {
 
 fn unreadable(error: ReadError) -> BackendError {
     tracing::error!(event = "store.error", op = "read", %error, "the store cannot be read");
-    BackendError::Internal(error.to_string())
+    BackendError::Unreadable(error.to_string())
+}
+
+/// Counts the answer if the store could not be read for it.
+fn counted<T>(shared: &Shared, answer: Answer<T>) -> Answer<T> {
+    if let Err(BackendError::Unreadable(_)) = &answer {
+        shared.metrics.store_read_failed();
+    }
+    answer
 }
 
 /// Reads the store for an answer.
@@ -88,7 +96,7 @@ async fn read<T: Send + 'static>(
     shared: &Shared,
     read: impl FnOnce(&Reader) -> Answer<T> + Send + 'static,
 ) -> Answer<T> {
-    shared.read(read).await.ok_or_else(stopping)?
+    counted(shared, shared.read(read).await.ok_or_else(stopping)?)
 }
 
 impl Backend for Office {

@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::config::Finding;
 use crate::config::Level;
 use crate::daemon::backend::commands;
+use crate::daemon::backend::counted;
 use crate::daemon::backend::read;
 use crate::daemon::backend::unreadable;
 use crate::daemon::book;
@@ -48,7 +49,7 @@ pub(super) async fn reload(shared: &Shared, actor: &Actor) -> Answer<ReloadView>
         };
         Ok(prepare())
     });
-    let (config, courier, binding, view) = match prepared.await? {
+    let (config, courier, binding, view) = match counted(shared, prepared.await?) {
         Ok(prepared) => prepared,
         Err(error) => {
             shared.metrics.config_refused();
@@ -63,7 +64,7 @@ pub(super) async fn reload(shared: &Shared, actor: &Actor) -> Answer<ReloadView>
     shared.rules.store(Arc::new(rules));
     commands::done(shared, actor, Command::Configure { endpoints, entries }).await?;
     (shared.on_reload)(&config);
-    shared.metrics.config_applied();
+    shared.metrics.config_applied(shared.clock.now());
     let (changed, needs_restart) = (view.changed.join(" "), view.needs_restart.join(" "));
     let actor = &*actor.0;
     tracing::info!(

@@ -226,3 +226,15 @@ async fn the_status_counts_what_the_lists_show() {
     assert_eq!(office.undrain(actor()).await.unwrap().state, "running");
     office.ready().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_read_that_fails_is_counted_and_other_faults_are_not() {
+    let World { office, home: _home, .. } = World::new();
+    let shared = &office.shared;
+    let fails = |error: BackendError| super::read(shared, move |_| Err::<(), _>(error));
+    let unreadable = BackendError::Unreadable("a page".to_owned());
+    assert_eq!(fails(unreadable.clone()).await, Err(unreadable));
+    assert_eq!(fails(BackendError::NotFound("event")).await, Err(BackendError::NotFound("event")));
+    let text = shared.metrics.encode().unwrap();
+    assert!(text.contains("postrider_store_errors_total{op=\"read\"} 1\n"), "{text}");
+}
