@@ -65,13 +65,13 @@ pub(super) async fn count(shared: &Shared, now: Time, rows_max: u64) -> Answer<Q
         .sight
         .lanes
         .iter()
-        .map(|(no, _, counts, _)| (counts.fresh + counts.timed, *no))
+        .map(|(no, _, counts, _)| (counts.pending(), counts.behind, *no))
         .collect();
     lanes.sort_unstable();
     let (mut left, mut lanes_left) = (rows_max, u64::try_from(lanes.len()).unwrap_or(u64::MAX));
     let mut endpoints = Vec::with_capacity(lanes.len());
     // what the small ones leave of their share goes to the large ones
-    for (total, no) in lanes {
+    for (total, behind, no) in lanes {
         let share = left / lanes_left.max(1);
         lanes_left -= 1;
         let mut row = QueueRow::of(lens.rules.book.name(no));
@@ -81,7 +81,9 @@ pub(super) async fn count(shared: &Shared, now: Time, rows_max: u64) -> Answer<Q
             whole &= count_queue(shared, &mut row, (no, class), now, most).await?;
         }
         left -= row.counted();
-        row.total = if whole { row.counted() } else { total.max(row.counted()) };
+        // those behind others of their key stand in no queue
+        let known = row.counted() + behind;
+        row.total = if whole { known } else { total.max(known) };
         row.uncounted = row.total - row.counted();
         endpoints.push(row);
     }
