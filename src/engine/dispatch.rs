@@ -87,17 +87,22 @@ impl Engine {
         out: &mut Vec<Effect>,
     ) -> Served {
         let window = self.window(no);
+        let few_left = self.few_places_left();
         let draining = self.draining != Draining::No;
         let Some(lane) = self.lanes.get_mut(&no) else { return Served::Nothing };
         let expired = lane.expired_head(now).filter(|_| !draining && lane.removal.is_none());
         let from = lane.dials_from();
         if draining || !lane.endpoint.state.is_active() || from > now + PATIENCE {
             self.put_back_ready(now, no, out);
-        } else if from <= now
-            && lane.dialling < window
-            && let Some(delivery) = lane.ready.pop_front()
-        {
-            self.dial(now, delivery, out);
+        } else if from <= now && lane.dialling < window && !lane.ready.is_empty() {
+            // the last places are not for endpoints that have just failed: so those that hang,
+            // however many, leave some to the others
+            if few_left && lane.gate.failures > 0 {
+                return Served::CrowdedOut;
+            }
+            if let Some(delivery) = lane.ready.pop_front() {
+                self.dial(now, delivery, out);
+            }
             return Served::Again;
         }
         let Some(lane) = self.lanes.get_mut(&no) else { return Served::Nothing };
@@ -278,11 +283,16 @@ impl Engine {
     /// more than its share among the lanes that are busy.
     fn window(&self, no: EndpointNo) -> usize {
         let own = self.lanes.get(&no).map_or(1, Lane::own_window);
-        let spare = self.limits.attempts_max - self.limits.attempts_max / SPARE_PARTS;
-        if self.flights.dialling < spare {
+        if !self.few_places_left() {
             return own;
         }
         own.min(self.limits.attempts_max / self.busy.max(1)).max(1)
+    }
+
+    /// Whether so many attempts are under way that lanes are held to their share.
+    fn few_places_left(&self) -> bool {
+        let spare = self.limits.attempts_max / SPARE_PARTS;
+        self.flights.dialling >= self.limits.attempts_max - spare
     }
 
     /// Sets the lane's timer to when it may go on.

@@ -41,7 +41,8 @@ impl Clients {
     /// Whoever waits for an answer will get none. With a key, one asks again.
     pub fn process_died(&mut self) {
         let lost = std::mem::take(&mut self.asked);
-        self.again.extend(lost.into_values().flatten().filter(|wish| wish.keyed));
+        let lost = lost.into_values().flatten();
+        self.again.extend(lost.filter(|wish| wish.keyed && wish.number != u64::MAX));
     }
 }
 
