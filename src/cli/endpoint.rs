@@ -214,7 +214,7 @@ fn card(context: &Context, view: &EndpointView) -> String {
         format!(
             "Lane       {} queued, {} waiting, {} sending, {} dead",
             text::count(view.counts.fresh),
-            text::count(view.counts.timed),
+            text::count(view.counts.timed.saturating_add(view.counts.behind)),
             view.in_flight,
             text::count(view.counts.dead)
         ),

@@ -33,8 +33,8 @@ impl QueueArgs {
         let uncounted: u64 = queue.endpoints.iter().map(|row| row.uncounted).sum();
         if uncounted > 0 {
             let many = text::things(uncounted, "delivery is", "deliveries are");
-            context
-                .say(&format!("{many} in no column of ages: there are too many to look at each."));
+            let why = "they wait behind others of their key, or are too many to look at";
+            context.say(&format!("{many} in no column of ages: {why}."));
         }
         Ok(Exit::Done.into())
     }
