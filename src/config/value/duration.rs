@@ -6,13 +6,6 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde::Deserialize;
-use serde::Deserializer;
-use serde::Serialize;
-use serde::Serializer;
-use serde::de::Error as _;
-use serde::de::Unexpected;
-
 /// What a duration looks like, for error messages.
 pub const EXPECTED: &str = "a duration such as \"30s\" or \"1h 30m\"";
 
@@ -109,19 +102,7 @@ impl fmt::Display for Dur {
     }
 }
 
-impl Serialize for Dur {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Dur {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Dur, D::Error> {
-        super::from_text(from, EXPECTED, |text| {
-            text.parse().map_err(|_| D::Error::invalid_value(Unexpected::Str(text), &EXPECTED))
-        })
-    }
-}
+as_text!(Dur, EXPECTED);
 
 #[cfg(test)]
 mod tests {

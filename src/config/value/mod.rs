@@ -1,6 +1,28 @@
 //! The types of single settings: each knows its text, refuses what it cannot mean, and reads back
 //! what it writes.
 
+/// Reads a setting from its text and writes it as one; `$expected` says what was to stand there.
+macro_rules! as_text {
+    ($name:ident, $expected:ident) => {
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                to.collect_str(self)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<$name, D::Error> {
+                use serde::de::Error;
+                use serde::de::Unexpected;
+                $crate::config::value::from_text(from, $expected, |text| {
+                    text.parse()
+                        .map_err(|_| D::Error::invalid_value(Unexpected::Str(text), &$expected))
+                })
+            }
+        }
+    };
+}
+
 pub mod choice;
 pub mod duration;
 pub mod net;

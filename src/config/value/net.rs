@@ -5,12 +5,6 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use ipnet::IpNet;
-use serde::Deserialize;
-use serde::Deserializer;
-use serde::Serialize;
-use serde::Serializer;
-use serde::de::Error as _;
-use serde::de::Unexpected;
 
 /// What a range looks like, for error messages.
 const EXPECTED: &str = "an address range such as \"10.20.0.0/16\", without bits after its prefix";
@@ -51,19 +45,7 @@ impl fmt::Display for Cidr {
     }
 }
 
-impl Serialize for Cidr {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Cidr {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Cidr, D::Error> {
-        super::from_text(from, EXPECTED, |text| {
-            text.parse().map_err(|_| D::Error::invalid_value(Unexpected::Str(text), &EXPECTED))
-        })
-    }
-}
+as_text!(Cidr, EXPECTED);
 
 #[cfg(test)]
 mod tests {

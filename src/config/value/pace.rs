@@ -4,13 +4,6 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde::Deserialize;
-use serde::Deserializer;
-use serde::Serialize;
-use serde::Serializer;
-use serde::de::Error as _;
-use serde::de::Unexpected;
-
 use crate::model::Rate;
 
 /// The highest count of a rate, whatever its unit.
@@ -76,19 +69,7 @@ impl fmt::Display for Pace {
     }
 }
 
-impl Serialize for Pace {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Pace {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Pace, D::Error> {
-        super::from_text(from, EXPECTED, |text| {
-            text.parse().map_err(|_| D::Error::invalid_value(Unexpected::Str(text), &EXPECTED))
-        })
-    }
-}
+as_text!(Pace, EXPECTED);
 
 #[cfg(test)]
 mod tests {

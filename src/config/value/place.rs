@@ -6,13 +6,6 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use serde::Deserialize;
-use serde::Deserializer;
-use serde::Serialize;
-use serde::Serializer;
-use serde::de::Error as _;
-use serde::de::Unexpected;
-
 /// The longest path of a unix socket on Linux, in bytes (`sun_path` less its final zero).
 pub const SOCKET_PATH_BYTES_MAX: usize = 107;
 
@@ -127,25 +120,6 @@ impl fmt::Display for Mode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:04o}", self.0)
     }
-}
-
-macro_rules! as_text {
-    ($name:ident, $expected:ident) => {
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-                to.collect_str(self)
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<$name, D::Error> {
-                super::from_text(from, $expected, |text| {
-                    text.parse()
-                        .map_err(|_| D::Error::invalid_value(Unexpected::Str(text), &$expected))
-                })
-            }
-        }
-    };
 }
 
 as_text!(UnixSocket, EXPECTED_SOCKET);

@@ -3,13 +3,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::Deserialize;
-use serde::Deserializer;
-use serde::Serialize;
-use serde::Serializer;
-use serde::de::Error as _;
-use serde::de::Unexpected;
-
 /// The longest pointer, in bytes.
 pub const POINTER_BYTES_MAX: usize = 256;
 /// What a pointer looks like, for error messages.
@@ -49,19 +42,7 @@ impl fmt::Display for Pointer {
     }
 }
 
-impl Serialize for Pointer {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Pointer {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Pointer, D::Error> {
-        super::from_text(from, EXPECTED, |text| {
-            text.parse().map_err(|_| D::Error::invalid_value(Unexpected::Str(text), &EXPECTED))
-        })
-    }
-}
+as_text!(Pointer, EXPECTED);
 
 #[cfg(test)]
 mod tests {

@@ -4,12 +4,6 @@ use std::fmt;
 use std::str::FromStr;
 
 use bytesize::ByteSize;
-use serde::Deserialize;
-use serde::Deserializer;
-use serde::Serialize;
-use serde::Serializer;
-use serde::de::Error as _;
-use serde::de::Unexpected;
 
 /// What a size looks like, for error messages.
 pub const EXPECTED: &str = "a size such as \"64KiB\" or \"2GB\"";
@@ -85,19 +79,7 @@ impl fmt::Display for Size {
     }
 }
 
-impl Serialize for Size {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Size {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Size, D::Error> {
-        super::from_text(from, EXPECTED, |text| {
-            text.parse().map_err(|_| D::Error::invalid_value(Unexpected::Str(text), &EXPECTED))
-        })
-    }
-}
+as_text!(Size, EXPECTED);
 
 #[cfg(test)]
 mod tests {
