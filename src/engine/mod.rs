@@ -283,6 +283,7 @@ impl Engine {
             endpoint.state = entry.state.clone();
         }
         self.names.insert(Arc::clone(&endpoint.name), no);
+        self.listens(&endpoint.types);
         match self.lanes.get_mut(&no) {
             Some(lane) => lane.endpoint = endpoint,
             None => {

@@ -22,6 +22,7 @@ use crate::model::EndpointNo;
 use crate::model::Next;
 use crate::model::Submission;
 use crate::model::Time;
+use crate::model::TypeGlob;
 use crate::model::event::OPERATIONAL_PREFIX;
 use crate::policy::routing;
 
@@ -48,7 +49,8 @@ pub struct Report {
 pub(crate) struct Told {
     /// When, and how often it would have been told since.
     last: BTreeMap<(&'static str, Option<EndpointNo>), (Time, u64)>,
-    /// When lanes are looked at next.
+    /// When lanes are looked at next for deliveries that are late; `None` while nobody wants to
+    /// know.
     pub(crate) look: Option<Time>,
 }
 
@@ -162,16 +164,23 @@ impl Engine {
         );
     }
 
-    /// Looks for deliveries that have been due for too long, now and then, if anybody wants to
-    /// know.
+    /// An endpoint has new rules: if it names operational events, lanes are looked at.
+    pub(crate) fn listens(&mut self, types: &[TypeGlob]) {
+        if self.told.look.is_none() && types.iter().any(TypeGlob::is_operational) {
+            self.told.look = Some(Time::ZERO);
+        }
+    }
+
+    /// Looks for deliveries that have been due for too long, now and then, as long as anybody wants
+    /// to know.
     pub(crate) fn look_for_late(&mut self, now: Time, out: &mut Vec<Effect>) {
+        if self.told.look.is_none_or(|at| at > now) {
+            return;
+        }
         let Some(late_after) = self.limits.late_after.filter(|_| self.is_listened_to()) else {
             self.told.look = None;
             return;
         };
-        if self.told.look.is_some_and(|at| at > now) {
-            return;
-        }
         self.told.look = Some(now + LOOK_EVERY);
         let late: Vec<_> = self
             .lanes
@@ -194,6 +203,6 @@ impl Engine {
     /// Whether an endpoint names operational events.
     fn is_listened_to(&self) -> bool {
         let mut globs = self.lanes.values().flat_map(|lane| &lane.endpoint.types);
-        globs.any(|glob| glob.as_str().starts_with(OPERATIONAL_PREFIX))
+        globs.any(TypeGlob::is_operational)
     }
 }

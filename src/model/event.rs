@@ -94,6 +94,11 @@ impl TypeGlob {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether it names postrider's own events.
+    pub fn is_operational(&self) -> bool {
+        self.0.starts_with(OPERATIONAL_PREFIX)
+    }
 }
 
 impl FromStr for TypeGlob {

@@ -2,12 +2,11 @@
 
 use crate::model::EventType;
 use crate::model::TypeGlob;
-use crate::model::event::OPERATIONAL_PREFIX;
 
 /// Whether the pattern covers the type: `*` is one segment, `**` at the end one or more. The
 /// events of postrider itself are covered only by patterns that name them.
 pub fn covers(glob: &TypeGlob, event_type: &EventType) -> bool {
-    if event_type.is_operational() && !glob.as_str().starts_with(OPERATIONAL_PREFIX) {
+    if event_type.is_operational() && !glob.is_operational() {
         return false;
     }
     let mut patterns = glob.as_str().split('.');
