@@ -38,15 +38,19 @@ enum Command {
     },
 }
 
+/// Reads the configuration; what is wrong with it is said, and is how the command exits.
+pub(super) fn load(context: &Context) -> Result<Loaded, Exit> {
+    config::load(&context.options.config, std::env::vars()).map_err(|errors| {
+        output::complain(&errors.render(std::io::stderr().is_terminal()));
+        Exit::ConfigInvalid
+    })
+}
+
 impl ConfigArgs {
     pub(super) fn run(&self, context: &Context) -> anyhow::Result<ExitCode> {
-        let path = &context.options.config;
-        let loaded = match config::load(path, std::env::vars()) {
+        let loaded = match load(context) {
             Ok(loaded) => loaded,
-            Err(errors) => {
-                output::complain(&errors.render(std::io::stderr().is_terminal()));
-                return Ok(Exit::ConfigInvalid.into());
-            }
+            Err(exit) => return Ok(exit.into()),
         };
         match &self.command {
             Command::Check => check(&loaded, context),

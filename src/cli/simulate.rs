@@ -2,22 +2,21 @@
 
 mod plan;
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use fastrand::Rng;
 use serde::Serialize;
 
+use crate::cli::config;
 use crate::cli::exit::Exit;
 use crate::cli::exit::Failure;
-use crate::cli::output;
 use crate::cli::output::Context;
 use crate::cli::text;
 use crate::cli::text::NONE;
-use crate::config;
 use crate::config::value::Dur;
 use crate::config::value::Pace;
+use crate::config::value::duration;
 use crate::model::RetryPolicy;
 use plan::Moment;
 use plan::What;
@@ -56,8 +55,7 @@ pub(super) struct SimulateArgs {
 }
 
 fn outage(text: &str) -> Result<Duration, String> {
-    let span: Dur =
-        text.parse().map_err(|_| format!("expected {}", config::value::duration::EXPECTED))?;
+    let span: Dur = text.parse().map_err(|_| format!("expected {}", duration::EXPECTED))?;
     let fits = span.get() <= OUTAGE_MAX;
     fits.then_some(span.get()).ok_or_else(|| "at most 365d".to_owned())
 }
@@ -89,12 +87,9 @@ struct Line {
 impl SimulateArgs {
     pub(super) fn run(&self, context: &Context) -> anyhow::Result<ExitCode> {
         let path = &context.options.config;
-        let loaded = match config::load(path, std::env::vars()) {
+        let loaded = match config::load(context) {
             Ok(loaded) => loaded,
-            Err(errors) => {
-                output::complain(&errors.render(std::io::stderr().is_terminal()));
-                return Ok(Exit::ConfigInvalid.into());
-            }
+            Err(exit) => return Ok(exit.into()),
         };
         let mut endpoints = loaded.config.endpoints.iter();
         let endpoint = endpoints.find(|endpoint| *endpoint.name == *self.endpoint);
