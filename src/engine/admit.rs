@@ -188,8 +188,7 @@ impl Engine {
         let mut started = Vec::new();
         for no in event.targets.iter().copied().filter(|_| !delayed) {
             // only the store knows whether another one of its key is under way
-            let ordered = event.orders.iter().any(|order| order.endpoint == no);
-            if !ordered && self.has_room(now, no) {
+            if Order::at(&event.orders, no).is_none() && self.has_room(now, no) {
                 let flight = Flight {
                     phase: Phase::Starting,
                     progress: Progress::default(),
@@ -304,8 +303,7 @@ impl Engine {
                 let due = delayed.map_or(Due::fresh(event.id), |at| Due::timed(at, event.id));
                 let soon = due.at <= now;
                 let kept = soon.then(|| Arc::clone(event));
-                let order = event.orders.iter().find(|order| order.endpoint == no);
-                let order = order.map(|order| order.key);
+                let order = Order::at(&event.orders, no).map(|order| order.key);
                 let progress = Progress { order, ..Progress::default() };
                 self.queue(no, due, progress, kept);
             }

@@ -260,16 +260,13 @@ impl Engine {
                 (caller, Reply::Done)
             }
             Order::Sweep { caller, entry, step } => {
-                let swept = match receipts.into_iter().next() {
-                    Some(Receipt::Swept { dues, behind }) => {
-                        self.count_behind(entry.no, -i64::from(behind));
-                        (dues, usize::from(behind))
-                    }
+                let (dues, behind) = match receipts.into_iter().next() {
+                    Some(Receipt::Swept { dues, behind }) => (dues, behind),
                     _ => (Vec::new(), 0),
                 };
-                let (swept, behind) = swept;
-                let more = swept.len() + behind >= usize::from(SWEEP_ROWS);
-                swept.into_iter().for_each(|due| self.take_away(entry.no, due));
+                self.count_behind(entry.no, -i64::from(behind));
+                let more = dues.len() + usize::from(behind) >= usize::from(SWEEP_ROWS);
+                dues.into_iter().for_each(|due| self.take_away(entry.no, due));
                 if more {
                     self.sweep(caller, entry, step, out);
                 } else {

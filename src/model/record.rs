@@ -111,6 +111,13 @@ pub struct Order {
     pub version: Option<u64>,
 }
 
+impl Order {
+    /// How the delivery to an endpoint is ordered, if it is; `orders` are those of an event.
+    pub fn at(orders: &[Order], endpoint: EndpointNo) -> Option<&Order> {
+        orders.iter().find(|order| order.endpoint == endpoint)
+    }
+}
+
 /// An idempotency key as the store knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyRef {

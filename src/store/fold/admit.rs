@@ -14,6 +14,7 @@ use crate::model::DeliveryId;
 use crate::model::EndpointNo;
 use crate::model::EventId;
 use crate::model::Next;
+use crate::model::Order;
 use crate::model::Progress;
 use crate::model::Receipt;
 use crate::model::Step;
@@ -216,8 +217,7 @@ impl Seats {
         delivery: DeliveryId,
     ) -> Result<(), CommitError> {
         let due = head.first_due(delivery.event);
-        let order = head.orders.iter().find(|order| order.endpoint == delivery.endpoint);
-        let Some(order) = order else {
+        let Some(order) = Order::at(&head.orders, delivery.endpoint) else {
             return Ok(put_due(batches, delivery, due, Progress::default())?);
         };
         let progress = Progress { order: Some(order.key), ..Progress::default() };

@@ -123,7 +123,7 @@ impl EventHead {
 
     /// The key that its delivery to this endpoint is ordered by.
     pub fn order_key(&self, endpoint: EndpointNo) -> Option<OrderKey> {
-        self.orders.iter().find(|order| order.endpoint == endpoint).map(|order| order.key)
+        Order::at(&self.orders, endpoint).map(|order| order.key)
     }
 
     /// Where a delivery of this event stands before its first step.
