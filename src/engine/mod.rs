@@ -12,6 +12,7 @@
 //! flight with its own commit where its lane has room, so that the common case writes no queue.
 
 mod admit;
+mod backlog;
 mod batch;
 mod command;
 mod dispatch;
@@ -33,6 +34,7 @@ use std::sync::Arc;
 use fastrand::Rng;
 
 use crate::engine::admit::Admission;
+use crate::engine::backlog::Backlogs;
 use crate::engine::command::Order;
 use crate::engine::flight::Flights;
 use crate::engine::lane::Lane;
@@ -90,6 +92,7 @@ pub struct Engine {
     waiting: i64,
     /// Lanes that have deliveries under way.
     busy: usize,
+    backlogs: Backlogs,
     /// Payload bytes that rows in memory hold.
     body_bytes: usize,
     /// Deliveries promised to submissions whose commit is not safe yet.
@@ -134,6 +137,7 @@ impl Engine {
             rows: 0,
             waiting: 0,
             busy: 0,
+            backlogs: Backlogs::default(),
             body_bytes: 0,
             promised: 0,
             disk_low: false,

@@ -159,7 +159,7 @@ impl Engine {
         let items = vec![self.write(now, submission, targets, &mut records)];
         self.commit(
             records,
-            Pending::Admission(Admission { caller: None, items, guarded: false }),
+            Pending::Admission(Admission { caller: None, items, guarded: false, began: now }),
             out,
         );
     }

@@ -3,6 +3,7 @@
 
 pub mod backoff;
 pub mod breaker;
+pub mod courtesy;
 pub mod header;
 pub mod keys;
 pub mod order;

@@ -12,6 +12,7 @@
     reason = "a test stops at the first surprise, and says so"
 )]
 
+mod backlog;
 mod bugs;
 mod clients;
 mod crowd;
