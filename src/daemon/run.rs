@@ -218,7 +218,6 @@ fn limits(config: &Config) -> Limits {
         delay_max: config.ingest.max_delay.get(),
         idempotency_window: config.ingest.idempotency_window.get(),
         report_window: config.alerts.dedupe.get(),
-        late_after: Some(config.alerts.late_after.get()).filter(|after| !after.is_zero()),
         refuse_unmatched: config.ingest.unmatched == value::Unmatched::Reject,
         ..defaults
     }

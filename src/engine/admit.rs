@@ -188,6 +188,7 @@ impl Engine {
             targets,
             orders,
         });
+        self.heard_of(now, &event);
         let mut started = Vec::new();
         for no in event.targets.iter().copied().filter(|_| !delayed) {
             // only the store knows whether another one of its key is under way

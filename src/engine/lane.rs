@@ -24,6 +24,7 @@ use crate::model::LaneCounts;
 use crate::model::Next;
 use crate::model::Progress;
 use crate::model::Time;
+use crate::policy::pulse::Pulse;
 
 /// Rows that a shelf asks for at once.
 pub(crate) const LOAD_ROWS: usize = 128;
@@ -183,6 +184,10 @@ pub(crate) struct Lane {
     pub(crate) removal: Option<Removal>,
     /// What it may dial, and when.
     pub(crate) gate: Gate,
+    /// How its endpoint has fared of late.
+    pub(crate) pulse: Pulse,
+    /// When the last event came in for it, or when the process began.
+    pub(crate) last_event: Time,
 }
 
 /// The end of a lane: nothing is tried again, and when nothing is in flight any more, what waits
@@ -213,6 +218,8 @@ impl Lane {
             flights: 0,
             removal: None,
             gate: Gate::default(),
+            pulse: Pulse::default(),
+            last_event: Time::ZERO,
         }
     }
 

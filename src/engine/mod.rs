@@ -24,6 +24,7 @@ mod mint;
 mod recover;
 mod report;
 mod settle;
+mod targets;
 pub mod words;
 
 use std::collections::BTreeMap;
@@ -193,7 +194,7 @@ impl Engine {
             self.ring_in(lane);
         }
         self.settle_interrupted(now, out);
-        self.look_for_late(now, out);
+        self.look_at_targets(now, out);
         self.dispatch(now, out);
         if self.draining == Draining::Asked && self.flights.is_empty() && self.tickets.is_empty() {
             self.draining = Draining::Done;

@@ -7,6 +7,7 @@ pub mod courtesy;
 pub mod header;
 pub mod keys;
 pub mod order;
+pub mod pulse;
 pub mod rate;
 pub mod retry_after;
 pub mod routing;

@@ -99,9 +99,8 @@ fn loaded(path: &Path, old: &Config) -> Answer<(Config, ReloadView)> {
 
 /// Keys that the engine and the store are given once, when they start; besides those that the
 /// configuration itself says are read at start.
-const KEPT: [&str; 8] = [
+const KEPT: [&str; 7] = [
     "alerts.dedupe",
-    "alerts.late_after",
     "delivery.max_in_flight",
     "ingest.idempotency_window",
     "ingest.max_delay",
