@@ -1,0 +1,21 @@
+# The machine goes down with deliveries under way, and comes up again.
+
+before_reboot() {
+    receive_no_more billing
+    make_load reboot 200
+    wait "$load"
+    equal "events are acknowledged before the reboot" 200 "$(acknowledged reboot | wc -l)"
+    acknowledged reboot >before
+}
+
+after_reboot() {
+    check "after the reboot the service is there" await 60 up
+    equal "and its sockets" "active active" \
+        "$(property ActiveState postrider.socket) $(property ActiveState postrider-admin.socket)"
+    receive billing 8400 /etc/postrider/secrets/billing
+    arrived() { [ -z "$(distinct billing | comm -23 before -)" ]; }
+    check "all that waited is delivered" await 120 arrived
+    check "the stop before was clean" bash -c \
+        "journalctl -q -b -o json POSTRIDER_EVENT=store.opened | grep -q '\"POSTRIDER_CLEAN\":\"true\"'"
+    check "a submission is accepted" accepted teller order.created after-reboot
+}
