@@ -21,7 +21,7 @@ usermod --append --groups postrider-submit teller
 
 # What systemd says of each switch that the unit sets.
 switches() {
-    sed -n '/^\[Service\]/,/^\[Install\]/s/^\([A-Z][A-Za-z]*=\(yes\|strict\|[0-9]*\)\)$/\1/p' \
+    sed -n '/^\[Service\]/,/^\[Install\]/s/^\([A-Z][A-Za-z]*=\(yes\|strict\|[0-9][0-9]*\)\)$/\1/p' \
         /usr/lib/systemd/system/$UNIT | grep -v 'Sec=\|Status=\|Mask='
 }
 systemctl show $UNIT | sort >/tmp/shown

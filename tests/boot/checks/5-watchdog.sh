@@ -5,7 +5,7 @@ drop_in 60-watchdog <<'END'
 WatchdogSec=8
 END
 systemctl restart $UNIT
-check "the watchdog is shorter for this" is WatchdogUSec 8s
+equal "the watchdog is shorter for this" 8s "$(property WatchdogUSec)"
 make_load dog 100
 wait "$load"
 equal "events are acknowledged" 100 "$(acknowledged dog | wc -l)"
@@ -15,14 +15,12 @@ began=$SECONDS
 kill -STOP "$pid"
 submit teller order.created waits >/run/waits 2>&1 &
 waits=$!
+check "it is missed" await 60 systemd_said 'Watchdog timeout'
+check "within twice the watchdog's time" [ $((SECONDS - began)) -le 16 ]
 check "it is restarted" await 60 restarted_from "$pid"
-took=$((SECONDS - began))
-echo "      active again after $took s"
-check "within the watchdog's time, and what a start takes" [ $took -le 25 ]
-check "by the watchdog" systemd_said 'Watchdog timeout'
+echo "      active again $((SECONDS - began)) s after it stood still"
 wait $waits
 check "who called meanwhile gets its 202" grep -q '^202' /run/waits
 equal "nothing that was acknowledged is lost" "" "$(lost dog)"
 drop_in 60-watchdog </dev/null
-systemctl restart $UNIT
-check "the watchdog is as it was" is WatchdogUSec 30s
+equal "the watchdog is as it was" 30s "$(property WatchdogUSec)"

@@ -15,7 +15,8 @@ after_reboot() {
     receive billing 8400 /etc/postrider/secrets/billing
     arrived() { [ -z "$(distinct billing | comm -23 before -)" ]; }
     check "all that waited is delivered" await 120 arrived
-    check "the stop before was clean" bash -c \
-        "journalctl -q -b -o json POSTRIDER_EVENT=store.opened | grep -q '\"POSTRIDER_CLEAN\":\"true\"'"
+    opened() { journalctl -q -b -o json POSTRIDER_EVENT=store.opened; }
+    clean() { opened | grep -q '"POSTRIDER_CLEAN":"true"'; }
+    check "the stop before was clean" clean
     check "a submission is accepted" accepted teller order.created after-reboot
 }

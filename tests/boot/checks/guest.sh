@@ -43,19 +43,28 @@ drop_in() {
 submit() {
     runuser -u "$1" -- curl -sS --max-time 60 --unix-socket $INGEST -o "/tmp/answer.$1" \
         -w '%{http_code} ' -H 'Content-Type: application/json' -H "Idempotency-Key: $3" \
-        --data-binary "${4:-{\"key\":\"$3\"\}}" "http://localhost/v1/events/$2" &&
+        --data-binary @- "http://localhost/v1/events/$2" <<<"${4:-{\"key\":\"$3\"\}}" &&
         cat "/tmp/answer.$1"
 }
 accepted() { [[ "$(submit "$@")" == 202* ]]; }
 
 # mark: from here on; since_mark FIELD=VALUE...: what the daemon's journal has got since then
-mark() { journalctl --sync; journalctl -n 0 --show-cursor | sed -n 's/^-- cursor: //p' >/tmp/mark; }
+mark() {
+    journalctl --sync
+    journalctl -q -n 1 -o cat --show-cursor | sed -n 's/^-- cursor: //p' >/tmp/mark
+    [ -s /tmp/mark ] || fail "the journal has no place to start from"
+}
 since_mark() {
     journalctl --sync
     journalctl -q -o json --after-cursor="$(cat /tmp/mark)" "$@"
 }
 event_said() { since_mark _SYSTEMD_UNIT=$UNIT "POSTRIDER_EVENT=$1" | grep -q .; }
 systemd_said() { since_mark UNIT=$UNIT _PID=1 | grep -q "$1"; }
+
+# api PATH: what the daemon says of itself; a start of the whole program costs far more here
+api() { curl -sS --fail --max-time 20 --unix-socket /run/postrider/admin.sock "http://localhost$1"; }
+# api_says PATH TEXT
+api_says() { api "$1" | grep -q "$2"; }
 
 # receive NAME PORT SECRET_FILE OPTION...: a receiver that writes a line for each request
 receive() {

@@ -14,9 +14,9 @@ if [ -e rebooted ]; then
 else
     for number in 1 2 3 4 5 6 7; do
         [ "$only" = all ] || [ $number = 1 ] || [[ " $only " == *" $number "* ]] || continue
-        began=$SECONDS
+        check_began=$SECONDS
         . checks/$number-*.sh
-        echo "      check $number took $((SECONDS - began)) s"
+        echo "      check $number took $((SECONDS - check_began)) s"
     done
     if [ "$long" = yes ]; then
         . checks/8-reboot.sh
