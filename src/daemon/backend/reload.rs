@@ -166,7 +166,14 @@ fn warn(shared: &Shared, error: &BackendError, actor: &Actor) {
     let (file, line, column) = (parts.next(), parts.next(), parts.next());
     let actor = &*actor.0;
     tracing::warn!(
-        event = "config.rejected", errors, file, line, column, why, actor, "the old one stays",
+        event = "config.rejected",
+        errors,
+        file,
+        line,
+        column,
+        why,
+        actor,
+        "the old one stays",
     );
     let data = serde_json::json!({
         "errors": errors, "file": file, "line": line, "column": column, "why": why,

@@ -26,7 +26,7 @@ switches() {
 }
 systemctl show $UNIT | sort >/tmp/shown
 equal "every switch of the unit is in force" "" "$(switches | sort | comm -23 - /tmp/shown)"
-check "and these are many" [ "$(switches | wc -l)" -ge 25 ]
+check "and these are many" [ "$(switches | wc -l)" -ge 20 ]
 
 pid=$(main_pid)
 status_of() { sed -n "s/^$1:[[:space:]]*//p" "/proc/$pid/status"; }

@@ -48,15 +48,11 @@ submit() {
 }
 accepted() { [[ "$(submit "$@")" == 202* ]]; }
 
-# mark: from here on; since_mark FIELD=VALUE...: what the daemon's journal has got since then
-mark() {
-    journalctl --sync
-    journalctl -q -n 1 -o cat --show-cursor | sed -n 's/^-- cursor: //p' >/tmp/mark
-    [ -s /tmp/mark ] || fail "the journal has no place to start from"
-}
+# mark: from here on; since_mark FIELD=VALUE...: what has been said since then
+mark() { marked=$(date +%s.%6N); }
 since_mark() {
     journalctl --sync
-    journalctl -q -o json --after-cursor="$(cat /tmp/mark)" "$@"
+    journalctl -q -o json --since="@$marked" "$@"
 }
 event_said() { since_mark _SYSTEMD_UNIT=$UNIT "POSTRIDER_EVENT=$1" | grep -q .; }
 systemd_said() { since_mark UNIT=$UNIT _PID=1 | grep -q "$1"; }
