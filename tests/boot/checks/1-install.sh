@@ -3,13 +3,19 @@
 useradd --no-create-home --groups '' teller
 useradd --no-create-home stranger
 mark
+if [ "$(systemctl --version | awk 'NR == 1 { print $2 }')" -ge 253 ]; then
+    type=notify-reload
+    install -D -m 644 systemd/10-notify-reload.conf -t /usr/lib/systemd/system/$UNIT.d
+else
+    type=notify
+fi
 check "README.md: the commands for a service" bash -e install.sh
 check "the service is active" up
 equal "the sockets are active" "active active" \
     "$(property ActiveState postrider.socket) $(property ActiveState postrider-admin.socket)"
 equal "the units are enabled" "enabled enabled enabled" \
     "$(systemctl is-enabled $UNIT postrider.socket postrider-admin.socket | xargs)"
-equal "the unit waits for the daemon's word" notify "$(property Type)"
+equal "the unit waits for the daemon's word" $type "$(property Type)"
 check "there is a status for people" \
     await 20 bash -c 'systemctl status postrider | grep -q "Status: \"0 sending, 0 waiting\""'
 check "systemd takes every line of the units" not systemd_said 'gnor\|Unknown\|Failed to'
