@@ -10,8 +10,10 @@ DISK_BYTES=3G
 fetch_debian() {
     debian=$guests/$1.ext4
     [ ! -e "$debian" ] || return 0
-    local root=$work/debian
-    mmdebstrap --quiet --variant=minbase --include=systemd,systemd-sysv,dbus,curl,ca-certificates \
+    local root=$work/debian packages=systemd,systemd-sysv,dbus,curl,ca-certificates
+    # without this library, systemd passes over SocketBindDeny=
+    packages+=,libbpf1
+    mmdebstrap --quiet --variant=minbase --include=$packages \
         --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
         --dpkgopt='path-exclude=/usr/share/locale/*' "$1" "$root" ||
         skip "Debian's $1 cannot be fetched"

@@ -16,5 +16,5 @@ check "the service is active again" up
 check "the event's source is the user" api_says /v1/events "\"uid:$(id -u teller)\""
 check "who submits cannot manage" not runs_as teller postrider status
 systemctl --quiet stop $UNIT
-check "a look at the status starts it as well" postrider status
+check "a look at the status starts it as well" postrider --timeout 60s status
 check "and only once" [ "$(property NRestarts)" = 0 ]

@@ -6,9 +6,9 @@ WatchdogSec=8
 END
 systemctl restart $UNIT
 equal "the watchdog is shorter for this" 8s "$(property WatchdogUSec)"
-make_load dog 100
+make_load dog 50
 wait "$load"
-equal "events are acknowledged" 100 "$(acknowledged dog | wc -l)"
+equal "events are acknowledged" 50 "$(acknowledged dog | wc -l)"
 pid=$(main_pid)
 mark
 began=$SECONDS

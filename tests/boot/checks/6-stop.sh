@@ -45,9 +45,9 @@ under_load() {
     arrived() { [ -z "$(acknowledged "$1" | comm -23 - <(distinct billing))" ]; }
     check "$1: all of it is delivered, with good signatures" await 90 arrived "$1"
 }
-under_load restart 400 systemctl restart $UNIT
+under_load restart 200 systemctl restart $UNIT
 mark
-under_load kill 400 systemctl kill --signal=KILL --kill-who=main $UNIT
+under_load kill 200 systemctl kill --signal=KILL --kill-who=main $UNIT
 equal "systemd counts a restart" 1 "$(property NRestarts)"
 
 cp $CONFIG /tmp/good.toml

@@ -2,9 +2,9 @@
 
 before_reboot() {
     receive_no_more billing
-    make_load reboot 200
+    make_load reboot 100
     wait "$load"
-    equal "events are acknowledged before the reboot" 200 "$(acknowledged reboot | wc -l)"
+    equal "events are acknowledged before the reboot" 100 "$(acknowledged reboot | wc -l)"
     acknowledged reboot >before
 }
 
