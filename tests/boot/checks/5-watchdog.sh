@@ -13,13 +13,14 @@ pid=$(main_pid)
 mark
 began=$SECONDS
 kill -STOP "$pid"
-submit teller order.created waits >/run/waits 2>&1 &
+# it waits in the socket's queue; who was taken from there by the process as it died, sends again
+{ accepted teller order.created waits || accepted teller order.created waits; } 2>/run/waits &
 waits=$!
 check "it is missed" await 60 systemd_said 'Watchdog timeout'
 check "within twice the watchdog's time" [ $((SECONDS - began)) -le 16 ]
 check "it is restarted" await 60 restarted_from "$pid"
 echo "      active again $((SECONDS - began)) s after it stood still"
 wait $waits
-check "who called meanwhile gets its 202" grep -q '^202' /run/waits
+equal "who called meanwhile gets its 202" 0 $?
 equal "nothing that was acknowledged is lost" "" "$(lost dog)"
 drop_in 60-watchdog </dev/null
