@@ -55,10 +55,10 @@ for place in /usr /etc /etc/postrider /var/log /boot; do
 done
 check "its own directory can" touch $inside/var/lib/postrider/tried
 rm -f /var/lib/postrider/tried
-mkdir -p /home/teller
-touch /home/teller/diary /root/diary /tmp/diary
-for place in /home/teller /root /tmp; do
-    check "$place is not there" not ls $inside$place/diary
+mkdir -p ~teller
+for place in ~teller ~root /tmp; do
+    touch "$place/diary"
+    check "$place is not there" not ls "$inside$place/diary"
 done
 check "/etc/shadow is not there" not grep -q root $inside/etc/shadow
 check "no other program can be run" not $inside/usr/bin/true
