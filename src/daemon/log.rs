@@ -2,8 +2,9 @@
 //!
 //! A log line is an event with fields: `event` is its stable name (`delivery.dead`), the others are
 //! `event_id delivery_id attempt endpoint outcome status duration_ms next_at source request_id`.
-//! In the journal they are fields of their own (`journalctl -u postrider POSTRIDER_ENDPOINT=crm`) and
-//! a line for people, elsewhere a JSON object a line on stderr, and on a terminal text for people.
+//! In the journal they are fields of their own (`journalctl -u postrider POSTRIDER_ENDPOINT=crm`)
+//! and a line for people, elsewhere a JSON object a line on stderr, and on a terminal text for
+//! people.
 //!
 //! Invariant: payloads, secrets, signatures and queries of URLs are in no line, at no level.
 

@@ -30,7 +30,8 @@ fetch_debian() {
 # The first root mounts the disk and copies /tested on it: the tree of a person who has built
 # postrider and reads README.md, and the checks.
 build_boot() {
-    local root=$work/root tested=$work/root/tested
+    local root=$work/root
+    local tested=$root/tested
     rm -rf "$root"
     mkdir -p "$root"/{dev,disk,proc,sys} "$tested/target/release"
     copy_busybox "$root" chmod cp insmod ln mkdir mount sh sleep switch_root
