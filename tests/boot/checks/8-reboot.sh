@@ -9,7 +9,7 @@ before_reboot() {
 }
 
 after_reboot() {
-    check "after the reboot the service is there" await 60 up
+    check "after the reboot the service is there" await 180 up
     equal "and its sockets" "active active" \
         "$(property ActiveState postrider.socket) $(property ActiveState postrider-admin.socket)"
     receive billing 8400 /etc/postrider/secrets/billing
