@@ -162,10 +162,21 @@ fn warn(shared: &Shared, error: &BackendError, actor: &Actor) {
         other => (1, String::new(), other.to_string()),
     };
     let mut parts = file.splitn(3, ':');
-    let (file, line) = (parts.next(), parts.next());
+    let (file, line, column) = (parts.next(), parts.next(), parts.next());
     let actor = &*actor.0;
-    tracing::warn!(event = "config.rejected", errors, file, line, why, actor, "the old one stays");
-    let data = serde_json::json!({ "errors": errors, "file": file, "line": line, "why": why });
+    tracing::warn!(
+        event = "config.rejected",
+        errors,
+        file,
+        line,
+        column,
+        why,
+        actor,
+        "the old one stays",
+    );
+    let data = serde_json::json!({
+        "errors": errors, "file": file, "line": line, "column": column, "why": why,
+    });
     // fails only when the hub has ended
     let report = Report { kind: "config.rejected", about: None, data };
     let _ = shared.hub.send(Message::Report(report));
