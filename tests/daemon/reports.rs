@@ -55,3 +55,44 @@ fn a_refused_configuration_is_told() {
     let body: Value = serde_json::from_slice(&told.body).unwrap();
     assert_eq!(body["data"]["line"], "2");
 }
+
+#[test]
+fn endpoints_that_miss_their_targets_are_told() {
+    let (fails, slow, quiet, ops) =
+        (Receiver::start(), Receiver::start(), Receiver::start(), Receiver::start());
+    fails.always(400);
+    slow.hold();
+    let home = Home::new()
+        .endpoint("fails", &fails, "types = [\"order.fails\"]\nretry = { schedule = [] }")
+        .endpoint("slow", &slow, "types = [\"order.slow\"]\ntargets = { latency = \"1ms\" }")
+        .endpoint("quiet", &quiet, "types = [\"order.x\"]\ntargets = { silent_after = \"1s\" }")
+        .endpoint("ops", &ops, "types = [\"postrider.endpoint.*\"]");
+    let daemon = home.start();
+    for _ in 0..20 {
+        assert_eq!(daemon.submit(&Request::post("/v1/events/order.slow", "{}")).status, 202);
+        assert_eq!(daemon.submit(&Request::post("/v1/events/order.fails", "{}")).status, 202);
+    }
+    slow.release();
+    slow.arrivals(20);
+    let mut told: Vec<Value> = ops
+        .arrivals(3)
+        .iter()
+        .map(|arrival| serde_json::from_slice(&arrival.body).unwrap())
+        .collect();
+    told.sort_by_key(|body| body["type"].to_string());
+    let words: Vec<_> =
+        told.iter().map(|body| (&body["type"], &body["data"]["endpoint"])).collect();
+    let expected = [
+        ("postrider.endpoint.failing", "fails"),
+        ("postrider.endpoint.silent", "quiet"),
+        ("postrider.endpoint.slow", "slow"),
+    ]
+    .map(|(kind, about)| (Value::from(kind), Value::from(about)));
+    assert_eq!(words, expected.each_ref().map(|(kind, about)| (kind, about)));
+    assert_eq!(
+        (&told[0]["data"]["failures"], &told[2]["data"]["delivered"]),
+        (&20.into(), &20.into())
+    );
+    let recent = &daemon.show("/v1/endpoints/fails")["recent"];
+    assert_eq!((&recent["attempts"], &recent["failures"]), (&20.into(), &20.into()));
+}
