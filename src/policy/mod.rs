@@ -7,6 +7,7 @@ pub mod header;
 pub mod keys;
 pub mod order;
 pub mod rate;
+pub mod retention;
 pub mod retry_after;
 pub mod routing;
 pub mod sign;
