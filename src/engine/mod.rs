@@ -20,6 +20,7 @@ mod gate;
 mod health;
 mod lane;
 mod mint;
+mod prune;
 mod recover;
 mod report;
 mod settle;
@@ -41,6 +42,8 @@ use crate::engine::lane::SHELF_ROWS_MAX;
 use crate::engine::lane::SHELF_ROWS_MIN;
 use crate::engine::lane::Shelf;
 use crate::engine::mint::Mint;
+pub use crate::engine::prune::Retention;
+use crate::engine::prune::Sweeps;
 pub use crate::engine::report::Report;
 use crate::engine::report::Told;
 use crate::engine::settle::Settlement;
@@ -65,6 +68,8 @@ enum Pending {
     Starts(Vec<(DeliveryId, Due)>),
     Settlements(Vec<Settlement>),
     Order(Order),
+    /// A step of a sweep, begun then.
+    Prune(Time),
 }
 
 /// The state machine.
@@ -98,6 +103,7 @@ pub struct Engine {
     draining: Draining,
     /// What it has told of itself.
     told: Told,
+    sweeps: Sweeps,
     /// Whether it has been woken for the first time.
     begun: bool,
 }
@@ -139,6 +145,7 @@ impl Engine {
             disk_low: false,
             draining: Draining::No,
             told: Told::default(),
+            sweeps: Sweeps::default(),
             begun: false,
         };
         let defined: BTreeSet<_> = endpoints.iter().map(|endpoint| endpoint.no).collect();
@@ -178,6 +185,7 @@ impl Engine {
     pub fn wake(&mut self, now: Time, out: &mut Vec<Effect>) {
         if !std::mem::replace(&mut self.begun, true) {
             self.lanes.values_mut().for_each(|lane| lane.begin(now));
+            self.first_sweep(now);
         }
         while let Some((at, lane)) = self.timers.first().copied()
             && at <= now
@@ -190,6 +198,7 @@ impl Engine {
         }
         self.settle_interrupted(now, out);
         self.look_for_late(now, out);
+        self.prune(now, out);
         self.dispatch(now, out);
         if self.draining == Draining::Asked && self.flights.is_empty() && self.tickets.is_empty() {
             self.draining = Draining::Done;
@@ -200,7 +209,7 @@ impl Engine {
     /// When [`Engine::wake`] is to be called next, if nothing happens before.
     pub fn next_wake(&self) -> Option<Time> {
         let timer = self.timers.first().map(|(at, _)| *at);
-        [timer, self.told.look].into_iter().flatten().min()
+        [timer, self.told.look, self.next_prune()].into_iter().flatten().min()
     }
 
     /// The name of an endpoint.
@@ -264,6 +273,7 @@ impl Engine {
             Some(Pending::Starts(starts)) => self.started(starts, receipts, out),
             Some(Pending::Settlements(settled)) => self.settled(now, settled, receipts, out),
             Some(Pending::Order(order)) => self.ordered(now, order, receipts, out),
+            Some(Pending::Prune(since)) => self.pruned(now, since, receipts, out),
             None => debug_assert!(false, "a ticket is answered once"),
         }
     }

@@ -28,5 +28,5 @@ pub use record::{
     Admit, Class, DeliveryState, Due, EndpointEntry, KeyRef, LaneCounts, Order, OrderKey, Progress,
     Receipt, Record,
 };
-pub use retention::{Horizons, Kept, Look, Pruned};
+pub use retention::{Horizons, Kept, Look, Prune, Pruned};
 pub use time::Time;

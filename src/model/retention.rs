@@ -28,6 +28,19 @@ pub struct Horizons {
 /// Something that is due to be looked at again: when, and which event.
 pub type Look = (Time, EventId);
 
+/// A step of a sweep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prune {
+    /// The time.
+    pub now: Time,
+    /// How long things are kept.
+    pub horizons: Horizons,
+    /// Deliveries that are looked at, about (an event without any counts as one).
+    pub limit: u16,
+    /// How far this sweep has looked ahead of time; `None` at its beginning.
+    pub ahead: Option<Look>,
+}
+
 /// What a step of a sweep took away.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pruned {
@@ -37,6 +50,8 @@ pub struct Pruned {
     pub payloads: u64,
     /// Idempotency keys, those of these events included.
     pub keys: u64,
+    /// Events that cannot be read, and stay.
+    pub unreadable: u64,
 }
 
 impl Pruned {
@@ -45,6 +60,7 @@ impl Pruned {
         self.events += other.events;
         self.payloads += other.payloads;
         self.keys += other.keys;
+        self.unreadable += other.unreadable;
     }
 }
 
