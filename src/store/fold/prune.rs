@@ -8,14 +8,18 @@
 //! Invariant: an event has a row, and one only, exactly if it has been passed for its payload, which
 //! is still kept, or as a whole.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
+use crate::model::DeliveryId;
 use crate::model::EventId;
 use crate::model::Look;
 use crate::model::Next;
 use crate::model::Prune;
 use crate::model::Pruned;
 use crate::model::Receipt;
+use crate::model::Time;
 use crate::policy::retention;
 use crate::policy::retention::Fate;
 use crate::policy::retention::Standing;
@@ -30,6 +34,7 @@ use crate::store::layout;
 use crate::store::layout::EventHead;
 use crate::store::layout::Tally;
 use crate::store::packed::ReadError;
+use crate::store::packed::Table;
 
 /// Page operations of a row that goes or comes.
 const ROW_OPERATIONS: usize = 4;
@@ -146,7 +151,7 @@ impl Sweep<'_> {
     }
 
     /// Events below this one are older than that.
-    fn passed_by(&self, age: std::time::Duration) -> EventId {
+    fn passed_by(&self, age: Duration) -> EventId {
         EventId::first_at(self.prune.now.minus(age))
     }
 
@@ -218,11 +223,7 @@ impl Sweep<'_> {
         Ok(Some(event).filter(|event| *event < until))
     }
 
-    fn first(
-        &mut self,
-        table: &crate::store::packed::Table,
-        from: &Key,
-    ) -> Result<Option<Key>, CommitError> {
+    fn first(&mut self, table: &Table, from: &Key) -> Result<Option<Key>, CommitError> {
         if self.left == 0 {
             return Ok(None);
         }
@@ -269,7 +270,7 @@ fn find(batches: &mut Batches, event: EventId) -> Result<Option<Found>, ReadErro
     let mut standing = Standing::Ended;
     let mut last = head.accepted_at;
     for target in &head.targets {
-        let delivery = crate::model::DeliveryId::new(event, *target);
+        let delivery = DeliveryId::new(event, *target);
         let flies = batches.packed.get(&layout::FLIGHT, &layout::flight_key(delivery))?.is_some();
         let step = past.last.get(target).filter(|_| !flies);
         let parked = match head.order_key(*target) {
@@ -297,7 +298,7 @@ fn mark(
     batches: &mut Batches,
     event: EventId,
     way: Way,
-    again: Option<crate::model::Time>,
+    again: Option<Time>,
 ) -> Result<(), ReadError> {
     match way {
         Way::Row(row) | Way::Ahead(row) => {

@@ -7,6 +7,7 @@ use crate::model::Admit;
 use crate::model::DeadReason;
 use crate::model::Event;
 use crate::model::LaneCounts;
+use crate::model::Record;
 use crate::model::StepKind;
 use crate::model::Time;
 use crate::store::fold;
@@ -41,12 +42,12 @@ fn dead_event(batches: &mut Batches) -> EventId {
     let id = event.id;
     let started = targets.clone();
     let admit = Admit { event: Arc::new(event), started, key: None, keys_since: Time::ZERO };
-    fold::apply(batches, &crate::model::Record::Admit(Box::new(admit))).unwrap();
+    fold::apply(batches, &Record::Admit(Box::new(admit))).unwrap();
     let next = Next::Dead { reason: DeadReason::Exhausted };
     for target in targets {
         let step = Box::new(Step { at: AT, kind: StepKind::Rule, next });
         let delivery = DeliveryId::new(id, target);
-        fold::apply(batches, &crate::model::Record::Step { delivery, step, parks: false }).unwrap();
+        fold::apply(batches, &Record::Step { delivery, step, parks: false }).unwrap();
     }
     batches.emit().unwrap();
     id
