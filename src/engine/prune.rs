@@ -1,7 +1,8 @@
 //! Retention: when the store is told to let go of what was kept for long enough.
 //!
 //! A sweep is many small steps, each a commit of its own, with a pause after each that is so long
-//! that sweeping takes a quarter of the writer's time at most, or half of it where it falls behind.
+//! that sweeping takes a quarter of the writer's time at most. A sweep that lasts for longer than
+//! the time until the next one falls behind: its steps grow, and take half of the writer's time.
 //! Deliveries wait for no sweep, and none begins while the process drains.
 
 use std::time::Duration;
@@ -21,17 +22,13 @@ use crate::model::Time;
 
 /// The first sweep begins so long after the start, at the latest.
 const FIRST_AFTER: Duration = Duration::from_secs(10);
-/// Deliveries that a step looks at: at first, and where the writer is slow ...
+/// Deliveries that a step looks at ...
 const LOOKS_MIN: u16 = 64;
-/// ... and where it is quick.
+/// ... and at most, twice as many each time, where the sweep falls behind.
 const LOOKS_MAX: u16 = 512;
-/// A step that takes less may be larger: most of it is the flush.
-const QUICK: Duration = Duration::from_millis(20);
-/// A step that takes longer is to be smaller.
-const SLOW: Duration = Duration::from_millis(50);
-/// The pause after a step, in times of what the step took.
+/// The pause after a step, in times of what the step took ...
 const PAUSE: u32 = 3;
-/// The same in a sweep that has taken longer than it should be until the next one.
+/// ... and where the sweep falls behind.
 const PAUSE_BEHIND: u32 = 1;
 
 /// How long things are kept, and how often it is looked for what may go.
@@ -122,19 +119,17 @@ impl Engine {
         sweeps.gone.add(gone);
         if more {
             let behind = sweeps.began.is_some_and(|began| now.since(began) > every);
-            sweeps.next = Some(now + took * if behind { PAUSE_BEHIND } else { PAUSE });
-            sweeps.ahead = ahead;
-            if took < QUICK {
-                sweeps.looks = (sweeps.looks * 2).min(LOOKS_MAX);
-            } else if took > SLOW {
-                sweeps.looks = (sweeps.looks / 2).max(LOOKS_MIN);
-            }
+            let (pause, looks) = if behind {
+                (PAUSE_BEHIND, (sweeps.looks * 2).min(LOOKS_MAX))
+            } else {
+                (PAUSE, LOOKS_MIN)
+            };
+            (sweeps.next, sweeps.ahead, sweeps.looks) = (Some(now + took * pause), ahead, looks);
             return;
         }
         let took = sweeps.began.map_or(Duration::ZERO, |began| now.since(began));
         out.push(Effect::Publish(Notice::Swept { gone: sweeps.gone, took }));
-        let next = Some(now + every);
-        self.sweeps = Sweeps { next, looks: self.sweeps.looks, ..Sweeps::default() };
+        self.sweeps = Sweeps { next: Some(now + every), ..Sweeps::default() };
     }
 
     /// From now on, things are kept for so long. What waits for its sweep does not wait longer than

@@ -134,7 +134,7 @@ fn retention(seed: u64) -> Retention {
         events: Duration::from_secs(4_800),
         payload_bytes_max: seed.is_multiple_of(4).then_some(500),
     };
-    Retention { horizons, sweep_every: Duration::from_secs(30) }
+    Retention { horizons, sweep_every: Duration::from_secs(120) }
 }
 
 fn world(seed: u64, bug: Bug) -> World {
@@ -260,6 +260,7 @@ fn check(world: &World) {
     let horizons = world.limits.retention.horizons;
     let prune = Prune { now: world.now, horizons, limit: 0, ahead: None };
     world.disk.check_kept();
+    world.disk.check_dead();
     world.disk.check_gone(&prune, world.limits.retention.sweep_every + Duration::from_secs(60));
     for event in world.disk.events.values() {
         for no in &event.targets {

@@ -59,12 +59,10 @@ impl Series {
             "result",
             ["applied", "refused"].into_iter(),
         );
+        let help = "Reads of the store that failed, and writes: the daemon ends with one";
         let store_errors = CounterSet::register(
             registry,
-            (
-                "store_errors",
-                "Reads of the store that failed, and writes: the daemon ends with one",
-            ),
+            ("store_errors", help),
             "op",
             ["read", "write"].into_iter(),
         );

@@ -120,8 +120,8 @@ fn sendable(rows: &[DeliveryView]) -> Vec<DeliveryId> {
     rows.iter().filter(kept).map(|row| row.id).collect()
 }
 
-/// How many of them stand in their lanes again, and of how many the payload has gone since. One that has been sent again by somebody else
-/// meanwhile, and is under way, does not.
+/// How many of them stand in their lanes again, and of how many the payload has gone since. One
+/// that has been sent again by somebody else meanwhile, and is under way, does not.
 async fn send(shared: &Shared, ids: Vec<DeliveryId>, actor: &Actor) -> Answer<(u64, u64)> {
     if ids.is_empty() {
         return Ok((0, 0));

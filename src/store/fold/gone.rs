@@ -28,8 +28,8 @@ use crate::store::layout::Intent;
 use crate::store::layout::KeyEntry;
 use crate::store::packed::ReadError;
 
-/// Page operations of what comes with a head that goes or changes, at most: its idempotency key, the
-/// intent, and the rows that say when to look again.
+/// Page operations of what comes with a head that goes or changes, at most: its idempotency key,
+/// the intent, and the rows that say when to look again.
 const EXTRA_OPERATIONS_MAX: usize = 8;
 
 /// The last steps of the deliveries of an event.

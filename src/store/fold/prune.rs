@@ -1,12 +1,12 @@
 //! Retention: what was kept for long enough goes, a few looks at a time.
 //!
-//! The order of event ids is the order of time, so three marks over the events ([`Tally`]) say how
+//! The order of event ids is that of time, so three marks over the events ([`Tally`]) say how
 //! far it has been looked: for idempotency keys, for payloads, for whole events. What a mark passes
 //! by and cannot go yet gets a row that says when to look again: so only exceptions cost a row, and
 //! nothing is looked at twice without need.
 //!
-//! Invariant: an event has a row, and one only, exactly if it has been passed for its payload, which
-//! is still kept, or as a whole.
+//! Invariant: an event has a row, and one only, exactly if it has been passed for its payload,
+//! which is still kept, or as a whole.
 
 use std::time::Duration;
 
