@@ -55,9 +55,16 @@ fn directories_are_those_of_the_configuration() {
     let config = Config::default();
     let state = Path::new("/var/lib").join(value(SERVICE, "StateDirectory"));
     assert_eq!(state, config.storage.path);
-    let runtime = Path::new("/run").join(value(SERVICE, "RuntimeDirectory"));
-    assert_eq!(config.listen.ingest.path().parent(), Some(runtime.as_path()));
-    assert_eq!(value(SERVICE, "RuntimeDirectoryPreserve"), "yes", "the sockets are in there");
+}
+
+/// The directory of the sockets is theirs, and root's: as a runtime directory of the service, all
+/// in it would be given to the daemon's user and group, whatever the socket units say.
+#[test]
+fn the_directory_of_the_sockets_is_not_the_daemons() {
+    assert_eq!(values(SERVICE, "RuntimeDirectory"), [] as [&str; 0]);
+    for unit in [INGEST, ADMIN] {
+        assert_eq!(value(unit, "DirectoryMode"), "0755");
+    }
 }
 
 #[test]

@@ -219,6 +219,13 @@ fn card(context: &Context, view: &EndpointView) -> String {
             text::count(view.counts.dead)
         ),
     ];
+    let recent = view.recent;
+    lines.push(format!("Window     {} at once", view.window));
+    if recent.attempts > 0 {
+        let attempts = text::things(recent.attempts.into(), "attempt", "attempts");
+        let (failures, slow) = (recent.failures, recent.slow);
+        lines.push(format!("5 minutes  {attempts}, {failures} failed, {slow} slow"));
+    }
     if let Some(rate) = &view.rate {
         let burst = view.burst.unwrap_or(1);
         lines.push(format!("Rate       {}, burst {burst}", text::clean(rate)));

@@ -18,6 +18,7 @@ mod reader;
 pub mod sections;
 mod retry;
 mod breaker;
+mod targets;
 pub mod secret;
 pub mod header;
 pub mod endpoint;
@@ -39,6 +40,7 @@ use crate::config::sections::Log;
 use crate::config::sections::Retention;
 use crate::config::sections::Retry;
 use crate::config::sections::Storage;
+use crate::config::sections::Targets;
 use crate::config::sections::Tls;
 
 pub use change::Changes;
@@ -120,6 +122,8 @@ config! {
     retry: Retry,
     /// When an endpoint that fails is left alone.
     breaker: Breaker,
+    /// What endpoints are expected to keep.
+    targets: Targets,
     /// What postrider may connect to.
     egress: Egress,
     /// TLS towards endpoints.

@@ -106,8 +106,20 @@ section! {
     Alerts {
         /// The same thing about the same endpoint is told once in this time.
         dedupe: Dur = Dur::mins(15), from Dur::ZERO, to Dur::days(7);
-        /// Deliveries that have been due for longer are told as late; 0: never.
+    }
+}
+
+section! {
+    /// What endpoints are expected to keep. Each may have its own.
+    Targets {
+        /// A delivery that has been due for longer is late; 0: never.
         late_after: Dur = Dur::mins(5), from Dur::ZERO, to Dur::days(7);
+        /// A delivery that takes longer, from admission on, is slow; 0: none is.
+        latency: Dur = Dur::ZERO, from Dur::ZERO, to Dur::days(7);
+        /// An endpoint at which so many of a hundred attempts fail is failing; 0: none is.
+        error_percent: u8 = 50, from 0, to 100;
+        /// An endpoint that no event comes in for in this time is silent; 0: none is.
+        silent_after: Dur = Dur::ZERO, from Dur::ZERO, to Dur::days(365);
     }
 }
 

@@ -176,6 +176,11 @@ impl Hub {
         let lanes = self.engine.lanes();
         Sight {
             lanes: lanes.map(|(e, counts, busy)| (e.no, e.state.clone(), counts, busy)).collect(),
+            fares: self
+                .engine
+                .fares(now)
+                .map(|(no, window, beats)| (no, (window, beats)))
+                .collect(),
             flights: self.engine.flights(),
             oldest_due: self.engine.oldest_due(now),
             committing_since: self.committing.front().map(|(_, since, _)| *since),

@@ -2,14 +2,16 @@
 //!
 //! A log line is an event with fields: `event` is its stable name (`delivery.dead`), the others are
 //! `event_id delivery_id attempt endpoint outcome status duration_ms next_at source request_id`.
-//! In the journal they are fields of their own (`journalctl -u postrider POSTRIDER_ENDPOINT=crm`),
-//! elsewhere a JSON object a line on stderr, and on a terminal text for people.
+//! In the journal they are fields of their own (`journalctl -u postrider POSTRIDER_ENDPOINT=crm`)
+//! and a line for people, elsewhere a JSON object a line on stderr, and on a terminal text for
+//! people.
 //!
 //! Invariant: payloads, secrets, signatures and queries of URLs are in no line, at no level.
 
 use std::ffi::OsStr;
 use std::ffi::OsString;
 use std::io::IsTerminal;
+use std::path::Path;
 
 use rustix::fs::fstat;
 use tracing::Subscriber;
@@ -25,6 +27,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::admin::LogCounter;
 use crate::config::value::LogFormat;
+use crate::daemon::journal;
+use crate::daemon::journal::Journal;
 
 /// Libraries speak up from warnings on; the configured filter comes after and may say otherwise.
 pub const LIBRARY_LEVELS: &str = "sled=warn,rustls=warn,h2=warn,hyper=warn";
@@ -85,7 +89,10 @@ fn subscriber(
     let stream = std::env::var_os("JOURNAL_STREAM");
     let subscriber: Box<dyn Subscriber + Send + Sync> =
         match sink(format, stderr_is_journal(stream.as_deref()), stderr_is_terminal()) {
-            Sink::Journal => Box::new(registry.with(journal().map_err(LogError::Journal)?)),
+            Sink::Journal => {
+                let journal = Journal::at(Path::new(journal::SOCKET)).map_err(LogError::Journal)?;
+                Box::new(registry.with(journal))
+            }
             Sink::Json => Box::new(registry.with(json(std::io::stderr))),
             Sink::Pretty => Box::new(registry.with(pretty())),
         };
@@ -127,15 +134,6 @@ fn stderr_is_journal(stream: Option<&OsStr>) -> bool {
         let named: OsString = format!("{}:{}", stat.st_dev, stat.st_ino).into();
         named == stream
     })
-}
-
-fn journal<S>() -> std::io::Result<impl Layer<S>>
-where
-    S: Subscriber + for<'span> LookupSpan<'span>,
-{
-    let layer = tracing_journald::layer()?;
-    let layer = layer.with_field_prefix(Some(JOURNAL_FIELD_PREFIX.to_owned()));
-    Ok(layer.with_syslog_identifier("postrider".to_owned()))
 }
 
 fn json<S, W>(writer: W) -> impl Layer<S>

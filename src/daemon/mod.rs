@@ -14,6 +14,7 @@ mod couriers;
 mod desk;
 mod disk;
 mod hub;
+mod journal;
 mod notice;
 mod opening;
 mod serve;

@@ -220,7 +220,6 @@ fn limits(config: &Config) -> Limits {
         delay_max: config.ingest.max_delay.get(),
         retention: retention(config),
         report_window: config.alerts.dedupe.get(),
-        late_after: Some(config.alerts.late_after.get()).filter(|after| !after.is_zero()),
         refuse_unmatched: config.ingest.unmatched == value::Unmatched::Reject,
         ..defaults
     }

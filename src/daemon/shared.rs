@@ -1,5 +1,6 @@
 //! What the hub, the servers and the API share.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -32,6 +33,7 @@ use crate::model::LaneCounts;
 use crate::model::Progress;
 use crate::model::Submission;
 use crate::model::Time;
+use crate::policy::pulse::Beats;
 use crate::store::read::Reader;
 use crate::store::space::Space;
 use crate::store::writer::Receipts;
@@ -66,6 +68,8 @@ pub(crate) enum Message {
 pub(crate) struct Sight {
     /// Each endpoint with its state, what stands in its lane, and deliveries under way.
     pub(crate) lanes: Vec<(EndpointNo, EndpointState, LaneCounts, usize)>,
+    /// Attempts at once that each endpoint has borne, and its last minutes.
+    pub(crate) fares: BTreeMap<EndpointNo, (usize, Beats)>,
     /// Deliveries on their way from a queue to the end of their attempt.
     pub(crate) flights: usize,
     /// Since when the longest-waiting due delivery of an active endpoint has been due.

@@ -44,6 +44,8 @@ pub(crate) struct Admission {
     pub(crate) items: Vec<Item>,
     /// Whether a guard stands before them.
     pub(crate) guarded: bool,
+    /// When the commit was asked for.
+    pub(crate) began: Time,
 }
 
 #[derive(Debug)]
@@ -93,7 +95,8 @@ impl Engine {
             .collect();
         self.promised += promised;
         let guard = batch::guard(&records).filter(|_| mode == SubmitMode::Whole);
-        let admission = Admission { caller: Some(caller), items, guarded: guard.is_some() };
+        let admission =
+            Admission { caller: Some(caller), items, guarded: guard.is_some(), began: now };
         records.splice(..0, guard);
         if records.is_empty() {
             self.admitted(now, admission, Vec::new(), out);
@@ -185,6 +188,7 @@ impl Engine {
             targets,
             orders,
         });
+        self.heard_of(now, &event);
         let mut started = Vec::new();
         for no in event.targets.iter().copied().filter(|_| !delayed) {
             // only the store knows whether another one of its key is under way
@@ -193,6 +197,7 @@ impl Engine {
                     phase: Phase::Starting,
                     progress: Progress::default(),
                     due: now,
+                    backlog: false,
                     event: Some(Arc::clone(&event)),
                     cancel: None,
                     moved_to: None,
@@ -218,6 +223,7 @@ impl Engine {
         receipts: Vec<Receipt>,
         out: &mut Vec<Effect>,
     ) {
+        self.live_commit(admission.began, now);
         let mut receipts = receipts.into_iter();
         if admission.guarded
             && let Some(Receipt::Conflict { index, first }) = receipts.next()

@@ -5,6 +5,8 @@ use std::time::Duration;
 use crate::engine::Draining;
 use crate::engine::Engine;
 use crate::engine::Pending;
+use crate::engine::backlog::due_since;
+use crate::engine::backlog::is_backlog;
 use crate::engine::flight::Flight;
 use crate::engine::flight::Phase;
 use crate::engine::lane::LOAD_ROWS;
@@ -39,7 +41,7 @@ struct Starts {
 enum Served {
     /// There may be another step.
     Again,
-    /// Too many deliveries are in flight for another to start.
+    /// Too many deliveries are in flight for another to start, or too many of backlogs.
     CrowdedOut,
     /// Not before something happens to this lane.
     Nothing,
@@ -88,6 +90,7 @@ impl Engine {
     ) -> Served {
         let window = self.window(no);
         let few_left = self.few_places_left();
+        let backlogs_go = self.backlogs.may_go(now, self.limits.flights_max);
         let draining = self.draining != Draining::No;
         let Some(lane) = self.lanes.get_mut(&no) else { return Served::Nothing };
         let expired = lane.expired_head(now).filter(|_| !draining && lane.removal.is_none());
@@ -115,9 +118,12 @@ impl Engine {
         }
         let taken = match expired {
             Some(due) => lane.shelf(due.class).remove(due).map(|row| (due, row)),
-            None => lane.take_due(now),
+            None => lane.take_due(now, backlogs_go),
         };
-        let Some((due, row)) = taken else { return Served::Nothing };
+        let Some((due, row)) = taken else {
+            let held_back = !backlogs_go && lane.oldest_due(now).is_some();
+            return if held_back { Served::CrowdedOut } else { Served::Nothing };
+        };
         self.rows -= 1;
         self.forget(&row);
         self.take_up(now, DeliveryId::new(due.event, no), due, row, starts);
@@ -147,14 +153,11 @@ impl Engine {
 
     fn start(&mut self, now: Time, delivery: DeliveryId, due: Due, row: Row, starts: &mut Starts) {
         self.count(delivery.endpoint, due.class, -1);
-        let since = match due.class {
-            Class::Fresh => due.event.time().min(now),
-            Class::Timed => due.at,
-        };
         let flight = Flight {
             phase: Phase::Starting,
             progress: row.progress,
-            due: since,
+            due: due_since(due).min(now),
+            backlog: is_backlog(due, now),
             event: row.event,
             cancel: None,
             moved_to: None,
@@ -214,6 +217,7 @@ impl Engine {
 
     /// A delivery goes into flight.
     pub(crate) fn take_off(&mut self, delivery: DeliveryId, flight: Flight) {
+        self.backlogs.taken_up(&flight);
         self.flights.insert(delivery, flight);
         if let Some(lane) = self.lanes.get_mut(&delivery.endpoint) {
             self.busy += usize::from(lane.started == 0);
@@ -235,6 +239,7 @@ impl Engine {
         out: &mut Vec<Effect>,
     ) -> Option<Flight> {
         let flight = self.flights.remove(delivery)?;
+        self.backlogs.ended(&flight);
         let no = delivery.endpoint;
         if let Some(lane) = self.lanes.get_mut(&no) {
             debug_assert!(lane.flights > 0, "a flight ends once");

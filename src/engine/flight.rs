@@ -38,6 +38,8 @@ pub(crate) struct Flight {
     pub(crate) progress: Progress,
     /// Since when it was due.
     pub(crate) due: Time,
+    /// Whether it had been due for long when it was taken up.
+    pub(crate) backlog: bool,
     /// Its event, where it still is in memory.
     pub(crate) event: Option<Arc<Event>>,
     pub(crate) cancel: Option<CancelBy>,

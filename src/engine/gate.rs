@@ -104,6 +104,7 @@ impl Lane {
 
     /// The process has just begun; what its predecessor dialled last is not known.
     pub(crate) fn begin(&mut self, now: Time) {
+        self.last_event = now;
         if let Some(rate) = &self.endpoint.flow.rate {
             self.gate.meter.begin(rate, now);
         }

@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::engine::backlog::due_since;
+use crate::engine::backlog::is_backlog;
 use crate::engine::gate::Gate;
 use crate::engine::words::Caller;
 use crate::model::Class;
@@ -22,6 +24,7 @@ use crate::model::LaneCounts;
 use crate::model::Next;
 use crate::model::Progress;
 use crate::model::Time;
+use crate::policy::pulse::Pulse;
 
 /// Rows that a shelf asks for at once.
 pub(crate) const LOAD_ROWS: usize = 128;
@@ -181,6 +184,10 @@ pub(crate) struct Lane {
     pub(crate) removal: Option<Removal>,
     /// What it may dial, and when.
     pub(crate) gate: Gate,
+    /// How its endpoint has fared of late.
+    pub(crate) pulse: Pulse,
+    /// When the last event came in for it, or when the process began.
+    pub(crate) last_event: Time,
 }
 
 /// The end of a lane: nothing is tried again, and when nothing is in flight any more, what waits
@@ -211,6 +218,8 @@ impl Lane {
             flights: 0,
             removal: None,
             gate: Gate::default(),
+            pulse: Pulse::default(),
+            last_event: Time::ZERO,
         }
     }
 
@@ -238,11 +247,14 @@ impl Lane {
     }
 
     /// Takes what is due next: the two queues in turn, so that neither a backlog of new events
-    /// nor one of retries keeps the other waiting.
-    pub(crate) fn take_due(&mut self, now: Time) -> Option<(Due, Row)> {
-        let timed = self.timed.first().filter(|due| due.at <= now);
+    /// nor one of retries keeps the other waiting. What belongs to a backlog is left, unless those
+    /// may go; an endpoint that fails is tried all the same.
+    pub(crate) fn take_due(&mut self, now: Time, backlogs_go: bool) -> Option<(Due, Row)> {
+        let backlogs_go = backlogs_go || self.open().is_some();
+        let may_go = |due: &Due| due.at <= now && (backlogs_go || !is_backlog(*due, now));
+        let [fresh, timed] = [&self.fresh, &self.timed].map(|shelf| shelf.first().filter(may_go));
         let class =
-            match (self.fresh.first(), timed) {
+            match (fresh, timed) {
                 (None, None) => return None,
                 (Some(_), None) => Class::Fresh,
                 (None, Some(_)) => Class::Timed,
@@ -261,9 +273,8 @@ impl Lane {
 
     /// Since when its longest-waiting due delivery has been due, as far as is known.
     pub(crate) fn oldest_due(&self, now: Time) -> Option<Time> {
-        let fresh = self.fresh.first().map(|due| due.event.time());
-        let timed = self.timed.first().map(|due| due.at).filter(|due| *due <= now);
-        [fresh, timed].into_iter().flatten().min()
+        let heads = [self.fresh.first(), self.timed.first()];
+        heads.into_iter().flatten().filter(|due| due.at <= now).map(due_since).min()
     }
 }
 

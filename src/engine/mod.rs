@@ -12,6 +12,7 @@
 //! flight with its own commit where its lane has room, so that the common case writes no queue.
 
 mod admit;
+mod backlog;
 mod batch;
 mod command;
 mod dispatch;
@@ -24,6 +25,7 @@ mod prune;
 mod recover;
 mod report;
 mod settle;
+mod targets;
 pub mod words;
 
 use std::collections::BTreeMap;
@@ -34,6 +36,7 @@ use std::sync::Arc;
 use fastrand::Rng;
 
 use crate::engine::admit::Admission;
+use crate::engine::backlog::Backlogs;
 use crate::engine::command::Order;
 use crate::engine::flight::Flights;
 use crate::engine::lane::Lane;
@@ -95,6 +98,7 @@ pub struct Engine {
     waiting: i64,
     /// Lanes that have deliveries under way.
     busy: usize,
+    backlogs: Backlogs,
     /// Payload bytes that rows in memory hold.
     body_bytes: usize,
     /// Deliveries promised to submissions whose commit is not safe yet.
@@ -140,6 +144,7 @@ impl Engine {
             rows: 0,
             waiting: 0,
             busy: 0,
+            backlogs: Backlogs::default(),
             body_bytes: 0,
             promised: 0,
             disk_low: false,
@@ -197,7 +202,7 @@ impl Engine {
             self.ring_in(lane);
         }
         self.settle_interrupted(now, out);
-        self.look_for_late(now, out);
+        self.look_at_targets(now, out);
         self.prune(now, out);
         self.dispatch(now, out);
         if self.draining == Draining::Asked && self.flights.is_empty() && self.tickets.is_empty() {

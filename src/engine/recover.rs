@@ -31,6 +31,7 @@ impl Engine {
                 phase: Phase::Settling,
                 progress: *progress,
                 due: delivery.event.time(),
+                backlog: false,
                 event: None,
                 cancel: None,
                 moved_to: None,

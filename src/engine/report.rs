@@ -26,8 +26,6 @@ use crate::model::TypeGlob;
 use crate::model::event::OPERATIONAL_PREFIX;
 use crate::policy::routing;
 
-/// How often lanes are looked at for deliveries that are late.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// Things told about that are remembered at most; beyond, what is oldest is forgotten.
 const REMEMBERED_MAX: usize = 10_000;
 /// Who submits them.
@@ -49,8 +47,7 @@ pub struct Report {
 pub(crate) struct Told {
     /// When, and how often it would have been told since.
     last: BTreeMap<(&'static str, Option<EndpointNo>), (Time, u64)>,
-    /// When lanes are looked at next for deliveries that are late; `None` while nobody wants to
-    /// know.
+    /// When it is looked next whether targets are kept; `None` while nobody wants to know.
     pub(crate) look: Option<Time>,
 }
 
@@ -159,7 +156,7 @@ impl Engine {
         let items = vec![self.write(now, submission, targets, &mut records)];
         self.commit(
             records,
-            Pending::Admission(Admission { caller: None, items, guarded: false }),
+            Pending::Admission(Admission { caller: None, items, guarded: false, began: now }),
             out,
         );
     }
@@ -169,40 +166,5 @@ impl Engine {
         if self.told.look.is_none() && types.iter().any(TypeGlob::is_operational) {
             self.told.look = Some(Time::ZERO);
         }
-    }
-
-    /// Looks for deliveries that have been due for too long, now and then, as long as anybody wants
-    /// to know.
-    pub(crate) fn look_for_late(&mut self, now: Time, out: &mut Vec<Effect>) {
-        if self.told.look.is_none_or(|at| at > now) {
-            return;
-        }
-        let Some(late_after) = self.limits.late_after.filter(|_| self.is_listened_to()) else {
-            self.told.look = None;
-            return;
-        };
-        self.told.look = Some(now + LOOK_EVERY);
-        let late: Vec<_> = self
-            .lanes
-            .values()
-            .filter(|lane| lane.is_callable(now))
-            .filter_map(|lane| Some((&lane.endpoint, lane.oldest_due(now)?)))
-            .filter(|(_, since)| now.since(*since) > late_after)
-            .map(|(endpoint, since)| Report {
-                kind: "queue.late",
-                about: Some(endpoint.no),
-                data: json!({
-                    "endpoint": &*endpoint.name, "due_since": since,
-                    "late_after_s": late_after.as_secs(),
-                }),
-            })
-            .collect();
-        late.into_iter().for_each(|report| self.report(now, report, out));
-    }
-
-    /// Whether an endpoint names operational events.
-    fn is_listened_to(&self) -> bool {
-        let mut globs = self.lanes.values().flat_map(|lane| &lane.endpoint.types);
-        globs.any(TypeGlob::is_operational)
     }
 }

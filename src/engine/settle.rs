@@ -61,7 +61,9 @@ impl Engine {
         };
         flight.phase = Phase::Settling;
         let before = flight.progress;
+        let due = flight.due;
         let cancel = flight.cancel.take();
+        self.feel_pulse(now, delivery, &attempt, before, due);
         let health = self.examine(now, delivery.endpoint, &attempt, began);
         self.flights.dialling = self.flights.dialling.saturating_sub(1);
         if let Some(lane) = self.lanes.get_mut(&delivery.endpoint) {

@@ -365,8 +365,6 @@ pub struct Limits {
     pub refuse_unmatched: bool,
     /// The same operational event about the same endpoint is told once in this time.
     pub report_window: Duration,
-    /// A delivery that has been due for longer is told as late. `None`: never.
-    pub late_after: Option<Duration>,
 }
 
 impl Default for Limits {
@@ -382,7 +380,6 @@ impl Default for Limits {
             retention: Retention::default(),
             refuse_unmatched: false,
             report_window: Duration::from_secs(15 * 60),
-            late_after: Some(Duration::from_secs(5 * 60)),
         }
     }
 }

@@ -19,6 +19,7 @@ use serde_json::value::RawValue;
 
 use crate::intake::batch::Item;
 use crate::intake::raw;
+use crate::intake::said;
 use crate::intake::said::Said;
 use crate::model::IdempotencyKey;
 use crate::model::Time;
@@ -48,8 +49,7 @@ pub(super) fn mode(headers: &HeaderMap) -> Option<Mode> {
 
 /// The event of a structured request.
 pub(super) fn structured(headers: &HeaderMap, body: &[u8], source: &Arc<str>) -> Item {
-    let fault = |error: serde_json::Error| vec![Fault::new("", "malformed", error.to_string())];
-    let event: Members<'_> = serde_json::from_slice(body).map_err(fault)?;
+    let event: Members<'_> = serde_json::from_slice(body).map_err(|e| said::unread(&e))?;
     of_json(event, Said::in_headers(headers), source)
 }
 

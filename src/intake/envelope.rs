@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use crate::intake::attributes;
 use crate::intake::attributes::Delay;
 use crate::intake::batch::Item;
+use crate::intake::said;
 use crate::intake::said::Said;
 use crate::model::Attributes;
 use crate::model::Time;
@@ -48,8 +49,7 @@ struct Envelope<'a> {
 
 /// Reads one envelope. Faults carry pointers into it.
 pub(super) fn read(text: &[u8], source: &Arc<str>) -> Item {
-    let envelope: Envelope<'_> = serde_json::from_slice(text)
-        .map_err(|error| vec![Fault::new("", "malformed", error.to_string())])?;
+    let envelope: Envelope<'_> = serde_json::from_slice(text).map_err(|e| said::unread(&e))?;
     let mut said = Said::default();
     let event_type = said.event_type(&envelope.event_type);
     let payload = payload(&envelope, &mut said.faults);

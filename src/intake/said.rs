@@ -95,6 +95,15 @@ impl Said {
     }
 }
 
+/// The code of the fault that a text has which is no JSON at all.
+pub(super) const MALFORMED: &str = "malformed";
+
+/// Why a JSON text could not be taken for what it should be: no JSON, or another shape.
+pub(super) fn unread(error: &serde_json::Error) -> Vec<Fault> {
+    let code = if error.is_data() { "shape" } else { MALFORMED };
+    vec![Fault::new("", code, error.to_string())]
+}
+
 fn text(headers: &HeaderMap, name: &str, faults: &mut Vec<Fault>) -> Option<String> {
     let value = headers.get(name)?;
     match value.to_str() {

@@ -5,9 +5,11 @@ use http::HeaderMap;
 use crate::intake::Idempotency;
 use crate::intake::Settings;
 use crate::intake::batch::Item;
+use crate::intake::said::MALFORMED;
 use crate::model::Code;
 use crate::model::Submission;
 use crate::model::event::OPERATIONAL_PREFIX;
+use crate::model::view::Fault;
 use crate::model::view::Problem;
 
 /// Says how many relays a request has passed through; each attempt says one more than its event.
@@ -33,9 +35,17 @@ pub(super) fn hops(headers: &HeaderMap, hops_max: u8) -> Result<u8, Problem> {
     }
 }
 
+/// What is no JSON is told apart from what is JSON and not an event.
+fn not_valid(faults: Vec<Fault>) -> Problem {
+    match faults.as_slice() {
+        [only] if only.code == MALFORMED => Problem::new(Code::MalformedJson, &*only.detail),
+        _ => Problem::invalid(faults),
+    }
+}
+
 /// Rules that hold for every event, however it came.
 pub(super) fn check(item: Item, settings: &Settings, hops: u8) -> Result<Submission, Box<Problem>> {
-    let mut submission = item.map_err(|faults| Box::new(Problem::invalid(faults)))?;
+    let mut submission = item.map_err(|faults| Box::new(not_valid(faults)))?;
     let refuse = |code, detail: String| Err(Box::new(Problem::new(code, detail)));
     if submission.event_type.is_operational() {
         let detail = format!("types that begin with {OPERATIONAL_PREFIX:?} are postrider's own");

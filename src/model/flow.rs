@@ -53,6 +53,19 @@ pub struct OrderPolicy {
     pub version: Option<String>,
 }
 
+/// What an endpoint is expected to keep; what it misses is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Targets {
+    /// A delivery that has been due for longer is late.
+    pub late_after: Option<Duration>,
+    /// A delivery that is accepted later than so long after its admission is slow.
+    pub latency: Option<Duration>,
+    /// Of a hundred attempts, so many may not fail.
+    pub error_percent: Option<u8>,
+    /// Without a new event for so long, it is silent.
+    pub silent_after: Option<Duration>,
+}
+
 /// The rules of flow control of one endpoint.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Flow {
@@ -62,4 +75,6 @@ pub struct Flow {
     pub breaker: Option<BreakerPolicy>,
     /// `None`: in any order.
     pub order: Option<OrderPolicy>,
+    /// What it is expected to keep.
+    pub targets: Targets,
 }

@@ -181,21 +181,23 @@ fn first_16(bytes: [u8; 20]) -> [u8; 16] {
     first
 }
 
-/// Base32 of big-endian `bytes`, padded with zero bits in front (TypeID's way).
+/// Base32 of big-endian `bytes`, padded with zero bits in front (TypeID's way). Every request and
+/// every attempt writes several ids, so it is done in one go.
 fn encode(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let chars = (bytes.len() * 8).div_ceil(5);
-    let pad = chars * 5 - bytes.len() * 8;
-    let bit = |at: usize| -> usize {
-        let Some(at) = at.checked_sub(pad) else { return 0 };
-        let byte = bytes.get(at / 8).copied().unwrap_or(0);
-        usize::from(byte >> (7 - at % 8) & 1)
-    };
-    for index in 0..chars {
-        let value = (0..5).fold(0, |value, offset| value << 1 | bit(index * 5 + offset));
-        let letter = ALPHABET.get(value).copied().unwrap_or(b'0');
-        fmt::Write::write_char(f, char::from(letter))?;
+    let mut text = [0_u8; DeliveryId::TEXT_CHARS];
+    let (text, _) = text.split_at_mut((bytes.len() * 8).div_ceil(5));
+    let mut rest = bytes.iter().rev();
+    let (mut value, mut bits) = (0_u16, 0);
+    for letter in text.iter_mut().rev() {
+        if bits < 5 {
+            value |= u16::from(rest.next().copied().unwrap_or(0)) << bits;
+            bits += 8;
+        }
+        *letter = ALPHABET.get(usize::from(value & 31)).copied().unwrap_or(b'0');
+        value >>= 5;
+        bits -= 5;
     }
-    Ok(())
+    f.write_str(std::str::from_utf8(text).map_err(|_| fmt::Error)?)
 }
 
 /// The reverse of [`encode`]: the first `len` bytes of the answer hold the value.

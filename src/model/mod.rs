@@ -21,7 +21,7 @@ pub use attempt::{
 };
 pub use endpoint::{Endpoint, EndpointState, Held, Opened, RetryPolicy, Schedule};
 pub use event::{Attributes, Event, EventType, IdempotencyKey, Submission, TypeGlob};
-pub use flow::{BreakerPolicy, Flow, OnFailure, OrderPolicy, Rate};
+pub use flow::{BreakerPolicy, Flow, OnFailure, OrderPolicy, Rate, Targets};
 pub use id::{DeliveryId, EndpointNo, EventId, IdError};
 pub use problem::Code;
 pub use record::{

@@ -131,9 +131,28 @@ pub struct EndpointView {
     pub origin: String,
     /// Attempts under way.
     pub in_flight: u32,
+    /// Attempts at once that it is given now: its window.
+    #[serde(default)]
+    pub window: u32,
+    /// Its last five minutes.
+    #[serde(default)]
+    pub recent: RecentView,
     /// What stands in its lane.
     #[serde(flatten)]
     pub counts: LaneCounts,
+}
+
+/// The last five minutes of an endpoint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecentView {
+    /// Attempts that have ended.
+    pub attempts: u32,
+    /// Those of them that failed.
+    pub failures: u32,
+    /// Deliveries that were accepted.
+    pub delivered: u32,
+    /// Those of them that took longer than the endpoint's target, if it has one.
+    pub slow: u32,
 }
 
 /// What the daemon is doing.

@@ -3,9 +3,11 @@
 
 pub mod backoff;
 pub mod breaker;
+pub mod courtesy;
 pub mod header;
 pub mod keys;
 pub mod order;
+pub mod pulse;
 pub mod rate;
 pub mod retention;
 pub mod retry_after;

@@ -69,6 +69,9 @@ fn a_broken_file_is_refused_with_its_place_and_the_old_one_stays() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(78), "{said}");
     assert!(said.contains(&place) && said.contains("max_in_flight"), "{place}: {said}");
+    let logged = daemon.logged("config.rejected");
+    let fields = format!("\"line\":\"{line}\",\"column\":\"1\"");
+    assert!(logged.contains(&fields), "{fields}: {logged}");
     daemon.signal(Signal::HUP);
     daemon.until("the signal is refused too", || {
         daemon.log().matches("config.rejected").count() == 2

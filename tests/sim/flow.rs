@@ -22,11 +22,13 @@ use postrider::model::Rate;
 use postrider::model::Schedule;
 use postrider::model::Step;
 use postrider::model::StepKind;
+use postrider::model::Targets;
 use postrider::model::Time;
 use postrider::model::WaitReason;
 use postrider::policy::signs;
 use postrider::policy::signs::Sign;
 
+use crate::reports::SILENT_AFTER;
 use crate::world::World;
 
 /// A commit of the simulated writer takes less.
@@ -73,6 +75,12 @@ pub fn rules(rng: &mut Rng) -> Arc<Flow> {
         rate: (rng.u32(0..4) == 0).then_some(rate),
         breaker: (rng.u32(0..3) > 0).then_some(breaker),
         order: (rng.u32(0..3) == 0).then(|| order(rng)),
+        targets: Targets {
+            late_after: Some(Duration::from_secs(20)),
+            latency: (rng.u32(0..3) == 0).then_some(Duration::from_secs(5)),
+            error_percent: (rng.u32(0..3) > 0).then_some(50),
+            silent_after: (rng.u32(0..3) == 0).then_some(SILENT_AFTER),
+        },
     })
 }
 

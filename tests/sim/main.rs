@@ -12,6 +12,7 @@
     reason = "a test stops at the first surprise, and says so"
 )]
 
+mod backlog;
 mod bugs;
 mod clients;
 mod crowd;
@@ -116,7 +117,6 @@ fn limits(rng: &mut Rng) -> Limits {
         rows_max: if cramped { rng.usize(1..50) } else { 20_000 },
         body_bytes_max: if cramped { rng.usize(0..200) } else { 16 << 20 },
         report_window: Duration::from_secs(60),
-        late_after: Some(Duration::from_secs(20)),
         ..Limits::default()
     }
 }
@@ -199,6 +199,7 @@ fn world_of(seed: u64, bug: Bug, count: u32, rng: &mut Rng) -> World {
         removed: BTreeSet::new(),
         watch: flow::Watch::default(),
         reported: reports::Told::default(),
+        heard: BTreeMap::new(),
         calm: false,
         crowd: None,
         history: 0xcbf2_9ce4_8422_2325,

@@ -1,6 +1,7 @@
 //! What must hold of operational events: told once in a while, and never to whom they are about.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use postrider::model::EventId;
 use postrider::model::Record;
@@ -8,6 +9,9 @@ use postrider::model::Time;
 use serde_json::Value;
 
 use crate::world::World;
+
+/// Where it is expected, an endpoint without an event for so long is silent.
+pub const SILENT_AFTER: Duration = Duration::from_secs(60);
 
 /// When each thing was last told by this process: its type, and the endpoint that it is about.
 pub type Told = BTreeMap<(String, String), Time>;
@@ -18,7 +22,12 @@ impl World {
             let Record::Admit(admit) = record else { continue };
             let event = &admit.event;
             assert_eq!(event.id.is_operational(), event.event_type.is_operational());
-            if event.id.is_operational() {
+            if !event.id.is_operational() {
+                for no in &event.targets {
+                    let name = self.endpoints[no.0 as usize - 1].name.to_string();
+                    self.heard.insert(name, self.now);
+                }
+            } else {
                 let body: Value = serde_json::from_slice(&event.body).unwrap();
                 self.check_report(event.event_type.as_str(), &body["data"]);
                 let about = body["data"]["endpoint"].as_str();
@@ -49,6 +58,24 @@ impl World {
             "postrider.endpoint.disabled" => "told: endpoint disabled",
             "postrider.delivery.dead" => "told: delivery dead",
             "postrider.queue.late" => "told: queue late",
+            "postrider.endpoint.slow" => {
+                let [slow, delivered] =
+                    ["slow", "delivered"].map(|key| data[key].as_u64().unwrap());
+                assert!(delivered >= 20 && slow * 20 > delivered, "seed {seed}: {data}");
+                "told: endpoint slow"
+            }
+            "postrider.endpoint.failing" => {
+                let [failures, attempts] =
+                    ["failures", "attempts"].map(|key| data[key].as_u64().unwrap());
+                assert!(attempts >= 20 && failures * 2 >= attempts, "seed {seed}: {data}");
+                "told: endpoint failing"
+            }
+            "postrider.endpoint.silent" => {
+                let last = self.heard.get(data["endpoint"].as_str().unwrap());
+                let silent = last.is_none_or(|at| self.now.since(*at) > SILENT_AFTER);
+                assert!(silent, "seed {seed}: {data}, and an event came at {last:?}");
+                "told: endpoint silent"
+            }
             other => panic!("seed {seed}: {other}"),
         });
         if data["left_out"].as_u64().unwrap() > 0 {

@@ -109,6 +109,8 @@ pub struct World {
     pub removed: BTreeSet<EndpointNo>,
     pub watch: Watch,
     pub reported: Told,
+    /// When the last event came in for each endpoint.
+    pub heard: BTreeMap<String, Time>,
     /// Nothing goes wrong but at endpoints.
     pub calm: bool,
     /// A crowd that is watched.

@@ -19,6 +19,7 @@ use crate::model::Phases;
 use crate::model::Time;
 use crate::model::WaitReason;
 use crate::model::view::EndpointView;
+use crate::model::view::RecentView;
 use crate::model::view::StatusView;
 
 const AT: Time = Time::from_secs(1_795_000_000);
@@ -135,6 +136,8 @@ fn view(name: &str, fresh: u64, paused: bool) -> EndpointView {
         burst: None,
         origin: String::new(),
         in_flight: 0,
+        window: 4,
+        recent: RecentView::default(),
         counts: LaneCounts { fresh, timed: 1, dead: 0, behind: 0 },
     }
 }

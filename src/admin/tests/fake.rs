@@ -53,6 +53,8 @@ pub(super) fn endpoint(name: &str) -> EndpointView {
         burst: None,
         origin: "api".into(),
         in_flight: 0,
+        window: 4,
+        recent: RecentView::default(),
         counts: LaneCounts { fresh: 3, timed: 4, dead: 1, behind: 0 },
     }
 }

@@ -6,6 +6,7 @@ use crate::config::fault::Code;
 use crate::config::fault::Draft;
 use crate::config::reader::Reader;
 use crate::config::sections::Breaker;
+use crate::config::sections::Targets;
 use crate::config::value::Dur;
 use crate::config::value::OnFailure;
 use crate::config::value::Ordering;
@@ -23,15 +24,21 @@ const DEADLINE_MAX: Dur = Dur::days(365);
 /// Keys that mean something only where deliveries are ordered.
 const ORDER_KEYS: [&str; 4] = ["ordering_key", "on_failure", "order_deadline", "order_version"];
 
-/// The rules of flow control: `[breaker]` with the endpoint's own keys laid over, and what only an
-/// endpoint has.
+/// The rules of flow control: `[breaker]` and `[targets]` with the endpoint's own keys laid over,
+/// and what only an endpoint has.
 pub(super) fn flow(reader: &mut Reader<'_>, config: &Config) -> Flow {
     let breaker = reader.inside("breaker", |reader| {
         let breaker = Breaker::read(reader, &config.breaker);
         checks::breaker(reader, &breaker);
         breaker
     });
-    Flow { rate: rate(reader), breaker: breaker.policy(), order: order(reader) }
+    let targets = reader.inside("targets", |reader| Targets::read(reader, &config.targets));
+    Flow {
+        rate: rate(reader),
+        breaker: breaker.policy(),
+        order: order(reader),
+        targets: targets.expected(),
+    }
 }
 
 fn rate(reader: &mut Reader<'_>) -> Option<Rate> {

@@ -28,6 +28,7 @@ use crate::config::schema::Shape;
 use crate::config::secret::Secret;
 use crate::config::sections::Breaker;
 use crate::config::sections::Retry;
+use crate::config::sections::Targets;
 use crate::config::value::Cidr;
 use crate::model::Endpoint;
 use crate::model::EndpointNo;
@@ -128,6 +129,7 @@ impl EndpointConfig {
         ("attempt_timeout", Shape::Value),
         ("retry", Retry::SHAPE),
         ("breaker", Breaker::SHAPE),
+        ("targets", Targets::SHAPE),
         ("rate", Shape::Value),
         ("burst", Shape::Value),
         ("ordering", Shape::Value),

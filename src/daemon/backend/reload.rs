@@ -101,9 +101,8 @@ fn loaded(path: &Path, old: &Config) -> Answer<(Config, ReloadView)> {
 
 /// Keys that the engine and the store are given once, when they start; besides those that the
 /// configuration itself says are read at start.
-const KEPT: [&str; 8] = [
+const KEPT: [&str; 7] = [
     "alerts.dedupe",
-    "alerts.late_after",
     "delivery.max_in_flight",
     "ingest.idempotency_window",
     "ingest.max_delay",
@@ -165,10 +164,21 @@ fn warn(shared: &Shared, error: &BackendError, actor: &Actor) {
         other => (1, String::new(), other.to_string()),
     };
     let mut parts = file.splitn(3, ':');
-    let (file, line) = (parts.next(), parts.next());
+    let (file, line, column) = (parts.next(), parts.next(), parts.next());
     let actor = &*actor.0;
-    tracing::warn!(event = "config.rejected", errors, file, line, why, actor, "the old one stays");
-    let data = serde_json::json!({ "errors": errors, "file": file, "line": line, "why": why });
+    tracing::warn!(
+        event = "config.rejected",
+        errors,
+        file,
+        line,
+        column,
+        why,
+        actor,
+        "the old one stays",
+    );
+    let data = serde_json::json!({
+        "errors": errors, "file": file, "line": line, "column": column, "why": why,
+    });
     // fails only when the hub has ended
     let report = Report { kind: "config.rejected", about: None, data };
     let _ = shared.hub.send(Message::Report(report));

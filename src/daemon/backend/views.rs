@@ -22,6 +22,8 @@ use crate::model::WaitReason;
 use crate::model::view::DeliveryView;
 use crate::model::view::EndpointView;
 use crate::model::view::EventView;
+use crate::model::view::RecentView;
+use crate::policy::pulse::Beats;
 use crate::store::layout::EventHead;
 use crate::store::packed::ReadError;
 use crate::store::read::DeliveryRecord;
@@ -144,6 +146,8 @@ impl Lens {
             (true, None) => "closed",
             (true, Some(_)) => "open",
         };
+        let (window, beats) = self.sight.fares.get(&page.no).copied().unwrap_or_default();
+        let Beats { attempts, failures, delivered, slow } = beats;
         state.open = state.open.filter(|_| breaker == "open");
         let definition = page.definition.as_deref();
         let rate = definition.and_then(|definition| definition.flow.rate.as_ref());
@@ -160,6 +164,8 @@ impl Lens {
             burst: rate.map(|rate| rate.burst),
             origin: page.origin.as_str().to_owned(),
             in_flight: u32::try_from(in_flight).unwrap_or(u32::MAX),
+            window: u32::try_from(window).unwrap_or(u32::MAX),
+            recent: RecentView { attempts, failures, delivered, slow },
             counts: LaneCounts { dead, ..counts },
         }
     }

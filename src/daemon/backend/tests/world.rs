@@ -251,6 +251,7 @@ impl Hub {
         let lanes = lanes.map(|(lane, counts, busy)| (lane.no, lane.state.clone(), counts, busy));
         Sight {
             lanes: lanes.collect(),
+            fares: BTreeMap::new(),
             flights: self.engine.flights(),
             oldest_due: self.engine.oldest_due(self.clock.now()),
             committing_since: None,
