@@ -102,7 +102,9 @@
 //! into pages ([`store::page`]), many to a key; [`store::layout`] lists the tables, and golden
 //! files hold their bytes. In short:
 //!
-//! - events and bodies: what was submitted, never changed; bodies in chunks.
+//! - events and bodies: what was submitted; bodies in chunks. Once all deliveries have ended, they
+//!   go at their time ([`policy::retention`]); marks in the order of ids say how far that is, and
+//!   what a mark passes by that cannot go yet has a row in *expiry* (`store::fold::prune`).
 //! - two due tables for each lane: *fresh* (never tried, in the order of admission) and *timed* (in
 //!   the order of due times). One fresh delivery goes for each timed one, so that neither a backlog
 //!   nor a burst starves the other.
@@ -111,12 +113,10 @@
 //! - steps: the log of each delivery; the last step is its state.
 //! - order: of each key of an endpoint that wants an order, the delivery that may go, and those
 //!   that wait behind it; versions: the highest one of a key.
-//! - dead: the same by endpoint and time, to list and to replay.
-//! - idempotency keys; counts for each lane; endpoints with numbers, names and states.
+//! - dead, by endpoint and time; idempotency keys; counts; endpoints with numbers and states.
 //!
 //! Every record is one atomic unit of at most [`store::batches::OPERATIONS_MAX`] pages; what is
-//! larger goes in pieces of which the last makes the rest visible. Every value has a version byte,
-//! and the store a format number.
+//! larger goes in pieces, under a mark that opening finishes. Values have a version byte each.
 //!
 //! Two facts about sled 0.34 shape this module. Its flush is no barrier against a power cut on
 //! Linux, unless `sync_file_range` fails: so a seccomp filter makes it fail ([`store::sync`];

@@ -122,9 +122,10 @@ fn page(context: &Context, event: &EventView) -> String {
             text::clean(&event.source)
         ),
         format!(
-            "Payload    {}, {}",
+            "Payload    {}, {}{}",
             text::bytes(event.payload_bytes),
-            text::clean(&event.content_type)
+            text::clean(&event.content_type),
+            text::gone(event.payload_gone_at)
         ),
     ];
     lines.extend(said(&event.attributes));

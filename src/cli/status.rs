@@ -78,8 +78,10 @@ fn numbers(status: &StatusView) -> String {
             count(status.delivered)
         ),
         format!(
-            "Store      {}   disk free {}   durability {}",
+            "Store      {}   {} events   payloads {}   disk free {}   durability {}",
             text::bytes(status.store_bytes),
+            count(status.kept.events),
+            text::bytes(status.kept.payload_bytes),
             text::bytes(status.disk_free_bytes),
             status.durability
         ),

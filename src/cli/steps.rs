@@ -40,7 +40,10 @@ pub(super) fn page(context: &Context, delivery: &DeliveryView) -> String {
     }
     lines.extend(last_failure(&delivery.steps));
     lines.push(String::new());
-    lines.push(format!("Send again:  postrider delivery retry {}", delivery.id));
+    lines.push(match delivery.payload_gone_at {
+        Some(_) => format!("Payload    none{}", text::gone(delivery.payload_gone_at)),
+        None => format!("Send again:  postrider delivery retry {}", delivery.id),
+    });
     lines.join("\n")
 }
 

@@ -136,6 +136,11 @@ pub fn clean_lines(text: &str) -> String {
     text.split('\n').map(clean).collect::<Vec<_>>().join("\n")
 }
 
+/// That a payload is no longer kept, and since when, where it is so.
+pub(super) fn gone(since: Option<Time>) -> String {
+    since.map(|since| format!(", no longer kept since {since}")).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -53,6 +53,7 @@ pub(crate) fn sections(reader: &mut Reader<'_>, config: &Config) {
     listen(reader, config);
     storage(reader, config);
     ingest(reader, config);
+    retention(reader, config);
     delivery(reader, config);
     reader.inside("retry", |reader| retry(reader, &config.retry));
     reader.inside("breaker", |reader| breaker(reader, &config.breaker));
@@ -171,6 +172,34 @@ fn ingest(reader: &mut Reader<'_>, config: &Config) {
             ingest.max_batch_bytes, ingest.max_payload
         );
         let key = given(reader, "ingest.max_batch_bytes", "ingest.max_payload");
+        reader.refuse(Code::Conflict, key, label);
+    }
+}
+
+fn retention(reader: &mut Reader<'_>, config: &Config) {
+    let kept = &config.retention;
+    if kept.events < config.ingest.idempotency_window {
+        let label = format!(
+            "an event ({}) must be kept for as long as its idempotency key ({})",
+            kept.events, config.ingest.idempotency_window
+        );
+        let key = given(reader, "retention.events", "ingest.idempotency_window");
+        reader.refuse(Code::Conflict, key, label);
+    }
+    if kept.events < kept.dead_payload {
+        let label = format!(
+            "an event ({}) must be kept for as long as its payload ({})",
+            kept.events, kept.dead_payload
+        );
+        let key = given(reader, "retention.events", "retention.dead_payload");
+        reader.refuse(Code::Conflict, key, label);
+    }
+    if kept.dead_payload < kept.delivered_payload {
+        let label = format!(
+            "the payload of a dead delivery ({}) must be kept for as long as any ({})",
+            kept.dead_payload, kept.delivered_payload
+        );
+        let key = given(reader, "retention.dead_payload", "retention.delivered_payload");
         reader.refuse(Code::Conflict, key, label);
     }
 }

@@ -37,6 +37,7 @@ use crate::config::sections::Egress;
 use crate::config::sections::Ingest;
 use crate::config::sections::Listen;
 use crate::config::sections::Log;
+use crate::config::sections::Retention;
 use crate::config::sections::Retry;
 use crate::config::sections::Storage;
 use crate::config::sections::Targets;
@@ -113,6 +114,8 @@ config! {
     storage: Storage,
     /// Accepting events.
     ingest: Ingest,
+    /// How long what has ended is kept.
+    retention: Retention,
     /// Sending.
     delivery: Delivery,
     /// When a failed delivery is tried again.

@@ -141,13 +141,29 @@ section! {
         /// Whether submitters name their requests.
         idempotency: Idempotency = Idempotency::Optional;
         /// How long a key is remembered.
-        idempotency_window: Dur = Dur::days(7), from Dur::mins(1), to Dur::days(365);
+        idempotency_window: Dur = Dur::days(7), from Dur::secs(1), to Dur::days(365);
         /// The furthest delivery time that may be asked for.
         max_delay: Dur = Dur::days(30), from Dur::ZERO, to Dur::days(365);
         /// Deliveries on disk that are not done; more are refused.
         max_pending: u64 = 20_000_000, from 1, to 1_000_000_000;
         /// What becomes of an event that no endpoint wants.
         unmatched: Unmatched = Unmatched::Accept;
+    }
+}
+
+section! {
+    /// How long what has ended is kept. What is pending is kept for as long as it is.
+    Retention {
+        /// A payload, once all deliveries have ended and none is dead.
+        delivered_payload: Dur = Dur::days(3), from Dur::ZERO, to Dur::days(3_650);
+        /// A payload of which a delivery is dead.
+        dead_payload: Dur = Dur::days(30), from Dur::ZERO, to Dur::days(3_650);
+        /// Events with their deliveries and attempts.
+        events: Dur = Dur::days(30), from Dur::ZERO, to Dur::days(3_650);
+        /// Bytes of payloads; over it, those of delivered events go before their time; 0: no limit.
+        payload_max: Size = Size::bytes(0), from Size::bytes(0), to Size::gib(1 << 20);
+        /// How often it is looked for what may go.
+        sweep_every: Dur = Dur::mins(10), from Dur::millis(100), to Dur::days(1);
     }
 }
 

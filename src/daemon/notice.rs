@@ -1,5 +1,7 @@
 //! What the engine publishes, as metrics and log events.
 
+use std::time::Duration;
+
 use crate::admin::Metrics;
 use crate::admin::metrics::EndpointSeries;
 use crate::admin::metrics::Lookup;
@@ -11,6 +13,7 @@ use crate::model::DeliveryId;
 use crate::model::DeliveryState;
 use crate::model::EndpointNo;
 use crate::model::Next;
+use crate::model::Pruned;
 
 /// Counts and logs what happened.
 pub(crate) fn publish(shared: &Shared, notice: &Notice) {
@@ -63,6 +66,8 @@ pub(crate) fn publish(shared: &Shared, notice: &Notice) {
             let failures = open.failures;
             tracing::info!(event = "endpoint.recovered", endpoint, failures, down_for_ms);
         }
+        Notice::Pruned(gone) => metrics.store_pruned(*gone),
+        Notice::Swept { gone, took } => swept(*gone, *took),
         Notice::Disagreement { delivery, doing: "start" } => {
             tracing::debug!(event = "delivery.moved", delivery_id = %delivery);
         }
@@ -72,6 +77,19 @@ pub(crate) fn publish(shared: &Shared, notice: &Notice) {
                 "the store holds this delivery elsewhere; this is a bug in postrider",
             );
         }
+    }
+}
+
+fn swept(gone: Pruned, took: Duration) {
+    let Pruned { events, payloads, keys, unreadable } = gone;
+    let took_ms = took.as_millis();
+    tracing::debug!(event = "gc.swept", events, payloads, keys, took_ms);
+    if unreadable > 0 {
+        tracing::error!(
+            event = "store.corrupt",
+            events = unreadable,
+            "these cannot be read, and stay in the store for longer than they should",
+        );
     }
 }
 

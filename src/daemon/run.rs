@@ -49,8 +49,10 @@ use crate::engine::Command;
 use crate::engine::Engine;
 use crate::engine::Limits;
 use crate::engine::Recovered;
+use crate::engine::Retention;
 use crate::intake::Intake;
 use crate::model::EndpointEntry;
+use crate::model::Horizons;
 use crate::model::Record;
 use crate::store::batches::CommitError;
 use crate::store::open::Durability;
@@ -216,11 +218,24 @@ fn limits(config: &Config) -> Limits {
         attempts_max,
         flights_max: defaults.flights_max.max(attempts_max.saturating_mul(4)),
         delay_max: config.ingest.max_delay.get(),
-        idempotency_window: config.ingest.idempotency_window.get(),
+        retention: retention(config),
         report_window: config.alerts.dedupe.get(),
         refuse_unmatched: config.ingest.unmatched == value::Unmatched::Reject,
         ..defaults
     }
+}
+
+/// How long things are kept, by the configuration.
+pub(crate) fn retention(config: &Config) -> Retention {
+    let kept = &config.retention;
+    let horizons = Horizons {
+        keys: config.ingest.idempotency_window.get(),
+        delivered_payload: kept.delivered_payload.get(),
+        dead_payload: kept.dead_payload.get(),
+        events: kept.events.get(),
+        payload_bytes_max: Some(kept.payload_max.get()).filter(|max| *max > 0),
+    };
+    Retention { horizons, sweep_every: kept.sweep_every.get() }
 }
 
 fn write_entries(writer: &mut Writer, entries: &[EndpointEntry]) -> Result<(), RunError> {

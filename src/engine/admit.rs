@@ -210,7 +210,7 @@ impl Engine {
             event: Arc::clone(&event),
             started: started.clone(),
             key,
-            keys_since: now.minus(self.limits.idempotency_window),
+            keys_since: now.minus(self.limits.retention.horizons.keys),
         })));
         Item::Written { event, started, keyed: key.is_some() }
     }

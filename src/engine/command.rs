@@ -13,6 +13,7 @@ use crate::engine::words::Caller;
 use crate::engine::words::Command;
 use crate::engine::words::Effect;
 use crate::engine::words::Reply;
+use crate::engine::words::Unmoved;
 use crate::model::DeliveryId;
 use crate::model::DeliveryState;
 use crate::model::Due;
@@ -124,6 +125,10 @@ impl Engine {
                 ready.into_iter().for_each(|no| self.ring_in(no));
                 out.push(Effect::Reply { caller, reply: Reply::Done });
             }
+            Command::Retain(retention) => {
+                self.retain(now, retention);
+                out.push(Effect::Reply { caller, reply: Reply::Done });
+            }
             Command::Undrain => {
                 self.draining = Draining::No;
                 let lanes: Vec<_> = self.lanes.keys().copied().collect();
@@ -142,7 +147,7 @@ impl Engine {
         out: &mut Vec<Effect>,
     ) {
         let by = CancelBy { caller, actor };
-        let busy = Reply::Cancelled(Err(DeliveryState::Sending));
+        let busy = Reply::Cancelled(Err(Unmoved::State(DeliveryState::Sending)));
         let Some(flight) = self.flights.get_mut(delivery) else {
             let records = vec![order(delivery, now, by.actor, Next::Cancelled)];
             self.commit(records, Pending::Order(Order::Cancel { caller, delivery }), out);
@@ -282,7 +287,7 @@ impl Engine {
     }
 
     /// The writer has moved a delivery, or says why not.
-    fn moved(&mut self, delivery: DeliveryId, receipt: Receipt) -> Result<(), DeliveryState> {
+    fn moved(&mut self, delivery: DeliveryId, receipt: Receipt) -> Result<(), Unmoved> {
         match receipt {
             Receipt::Moved { from, to, progress, promoted, behind } => {
                 self.count_behind(delivery.endpoint, i64::from(behind));
@@ -306,8 +311,9 @@ impl Engine {
                 }
                 Ok(())
             }
-            Receipt::Refused(state) => Err(state),
-            _ => Err(DeliveryState::Unknown),
+            Receipt::Refused(state) => Err(Unmoved::State(state)),
+            Receipt::PayloadGone => Err(Unmoved::PayloadGone),
+            _ => Err(Unmoved::State(DeliveryState::Unknown)),
         }
     }
 

@@ -21,6 +21,7 @@ mod gate;
 mod health;
 mod lane;
 mod mint;
+mod prune;
 mod recover;
 mod report;
 mod settle;
@@ -44,6 +45,8 @@ use crate::engine::lane::SHELF_ROWS_MAX;
 use crate::engine::lane::SHELF_ROWS_MIN;
 use crate::engine::lane::Shelf;
 use crate::engine::mint::Mint;
+pub use crate::engine::prune::Retention;
+use crate::engine::prune::Sweeps;
 pub use crate::engine::report::Report;
 use crate::engine::report::Told;
 use crate::engine::settle::Settlement;
@@ -68,6 +71,8 @@ enum Pending {
     Starts(Vec<(DeliveryId, Due)>),
     Settlements(Vec<Settlement>),
     Order(Order),
+    /// A step of a sweep, begun then.
+    Prune(Time),
 }
 
 /// The state machine.
@@ -102,6 +107,7 @@ pub struct Engine {
     draining: Draining,
     /// What it has told of itself.
     told: Told,
+    sweeps: Sweeps,
     /// Whether it has been woken for the first time.
     begun: bool,
 }
@@ -144,6 +150,7 @@ impl Engine {
             disk_low: false,
             draining: Draining::No,
             told: Told::default(),
+            sweeps: Sweeps::default(),
             begun: false,
         };
         let defined: BTreeSet<_> = endpoints.iter().map(|endpoint| endpoint.no).collect();
@@ -183,6 +190,7 @@ impl Engine {
     pub fn wake(&mut self, now: Time, out: &mut Vec<Effect>) {
         if !std::mem::replace(&mut self.begun, true) {
             self.lanes.values_mut().for_each(|lane| lane.begin(now));
+            self.first_sweep(now);
         }
         while let Some((at, lane)) = self.timers.first().copied()
             && at <= now
@@ -195,6 +203,7 @@ impl Engine {
         }
         self.settle_interrupted(now, out);
         self.look_at_targets(now, out);
+        self.prune(now, out);
         self.dispatch(now, out);
         if self.draining == Draining::Asked && self.flights.is_empty() && self.tickets.is_empty() {
             self.draining = Draining::Done;
@@ -205,7 +214,7 @@ impl Engine {
     /// When [`Engine::wake`] is to be called next, if nothing happens before.
     pub fn next_wake(&self) -> Option<Time> {
         let timer = self.timers.first().map(|(at, _)| *at);
-        [timer, self.told.look].into_iter().flatten().min()
+        [timer, self.told.look, self.next_prune()].into_iter().flatten().min()
     }
 
     /// The name of an endpoint.
@@ -269,6 +278,7 @@ impl Engine {
             Some(Pending::Starts(starts)) => self.started(starts, receipts, out),
             Some(Pending::Settlements(settled)) => self.settled(now, settled, receipts, out),
             Some(Pending::Order(order)) => self.ordered(now, order, receipts, out),
+            Some(Pending::Prune(since)) => self.pruned(now, since, receipts, out),
             None => debug_assert!(false, "a ticket is answered once"),
         }
     }

@@ -8,6 +8,7 @@ use crate::engine::health::Change;
 use crate::engine::words::Effect;
 use crate::engine::words::Notice;
 use crate::engine::words::Reply;
+use crate::engine::words::Unmoved;
 use crate::model::Attempt;
 use crate::model::DeadReason;
 use crate::model::DeliveryId;
@@ -240,7 +241,7 @@ impl Engine {
         if let Some(by) = cancel {
             let done = match next {
                 Next::Cancelled => Ok(()),
-                _ => Err(DeliveryState::Delivered),
+                _ => Err(Unmoved::State(DeliveryState::Delivered)),
             };
             out.push(Effect::Reply { caller: by.caller, reply: Reply::Cancelled(done) });
         }

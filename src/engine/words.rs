@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::engine::prune::Retention;
 use crate::engine::report::Report;
 use crate::model::Attempt;
 use crate::model::Class;
@@ -20,6 +21,7 @@ use crate::model::LaneCounts;
 use crate::model::Next;
 use crate::model::Opened;
 use crate::model::Progress;
+use crate::model::Pruned;
 use crate::model::Receipt;
 use crate::model::Record;
 use crate::model::Submission;
@@ -129,6 +131,8 @@ pub enum Command {
     Drain,
     /// Undo a drain.
     Undrain,
+    /// Things are kept for so long from now on.
+    Retain(Retention),
 }
 
 /// What the engine wants done.
@@ -188,15 +192,24 @@ pub enum Reply {
     /// To a submission: one answer for each event, in order.
     Submitted(Vec<Result<Admitted, Refusal>>),
     /// To [`Command::Retry`]: for each, what became of it.
-    Retried(Vec<Result<(), DeliveryState>>),
+    Retried(Vec<Result<(), Unmoved>>),
     /// To [`Command::Cancel`].
-    Cancelled(Result<(), DeliveryState>),
+    Cancelled(Result<(), Unmoved>),
     /// Done.
     Done,
     /// There is no such endpoint.
     NoSuchEndpoint,
     /// The endpoint is in another state than the command needs.
     WrongState(EndpointState),
+}
+
+/// Why a delivery stays where it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unmoved {
+    /// Its state does not allow it.
+    State(DeliveryState),
+    /// Its payload is no longer kept.
+    PayloadGone,
 }
 
 /// An event that is safe.
@@ -298,6 +311,15 @@ pub enum Notice {
         /// Since when it was open.
         open: Opened,
     },
+    /// A step of a sweep has taken this away.
+    Pruned(Pruned),
+    /// A sweep has come to its end.
+    Swept {
+        /// What it has taken away.
+        gone: Pruned,
+        /// How long it took, pauses included.
+        took: Duration,
+    },
     /// A record did not fit what the store holds; it was not applied.
     Disagreement {
         /// Which delivery.
@@ -337,8 +359,8 @@ pub struct Limits {
     pub targets_max: usize,
     /// The furthest `deliver_at`.
     pub delay_max: Duration,
-    /// How long an idempotency key is remembered.
-    pub idempotency_window: Duration,
+    /// How long things are kept, idempotency keys among them.
+    pub retention: Retention,
     /// Whether an event that no endpoint takes is refused.
     pub refuse_unmatched: bool,
     /// The same operational event about the same endpoint is told once in this time.
@@ -355,7 +377,7 @@ impl Default for Limits {
             body_bytes_max: 16 << 20,
             targets_max: 1_000,
             delay_max: Duration::from_secs(30 * 86_400),
-            idempotency_window: Duration::from_secs(7 * 86_400),
+            retention: Retention::default(),
             refuse_unmatched: false,
             report_window: Duration::from_secs(15 * 60),
         }

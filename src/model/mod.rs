@@ -10,6 +10,7 @@ pub mod event;
 pub mod flow;
 pub mod attempt;
 pub mod endpoint;
+pub mod retention;
 pub mod record;
 pub mod view;
 pub mod queue;
@@ -27,4 +28,5 @@ pub use record::{
     Admit, Class, DeliveryState, Due, EndpointEntry, KeyRef, LaneCounts, Order, OrderKey, Progress,
     Receipt, Record,
 };
+pub use retention::{Horizons, Kept, Look, Prune, Pruned};
 pub use time::Time;

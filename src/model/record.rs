@@ -18,6 +18,9 @@ use crate::model::event::Event;
 use crate::model::id::DeliveryId;
 use crate::model::id::EndpointNo;
 use crate::model::id::EventId;
+use crate::model::retention::Look;
+use crate::model::retention::Prune;
+use crate::model::retention::Pruned;
 use crate::model::time::Time;
 
 /// The two queues of a lane.
@@ -175,7 +178,8 @@ pub enum Record {
         parks: bool,
     },
     /// A person wants a dead, cancelled, delivered or waiting delivery sent again, or a waiting
-    /// one cancelled. Answer: `Moved`, or `Refused` if its state does not allow it.
+    /// one cancelled. Answer: `Moved`, `Refused` if its state does not allow
+    /// it, or `PayloadGone`.
     Command {
         /// Which.
         delivery: DeliveryId,
@@ -197,6 +201,8 @@ pub enum Record {
     },
     /// An endpoint's entry is written or changed. Answer: `Applied`.
     Endpoint(Box<EndpointEntry>),
+    /// Takes away what has been kept for long enough. Answer: `Pruned`.
+    Prune(Box<Prune>),
 }
 
 /// What the store knows of an endpoint.
@@ -269,12 +275,23 @@ pub enum Receipt {
     },
     /// The delivery's state does not allow it; nothing was written.
     Refused(DeliveryState),
+    /// It cannot be sent again, since its payload is no longer kept; nothing was written.
+    PayloadGone,
     /// Waiting deliveries were ended.
     Swept {
         /// Those that stood in the lane.
         dues: Vec<Due>,
         /// How many waited behind another.
         behind: u16,
+    },
+    /// What was kept for long enough is gone.
+    Pruned {
+        /// How much.
+        gone: Pruned,
+        /// Whether there is more to look at.
+        more: bool,
+        /// How far it was looked ahead of time; for the next step of this sweep.
+        ahead: Option<Look>,
     },
 }
 

@@ -11,6 +11,7 @@ use crate::model::id::DeliveryId;
 use crate::model::id::EventId;
 use crate::model::record::DeliveryState;
 use crate::model::record::LaneCounts;
+use crate::model::retention::Kept;
 use crate::model::time::Time;
 
 /// The answer to a submission: the event and its deliveries.
@@ -63,6 +64,9 @@ pub struct EventView {
     pub content_type: String,
     /// The length of its payload.
     pub payload_bytes: u64,
+    /// Since when its payload is no longer kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload_gone_at: Option<Time>,
     /// What else the submitter said.
     #[serde(flatten)]
     pub attributes: Attributes,
@@ -79,6 +83,9 @@ pub struct DeliveryView {
     pub event_id: EventId,
     /// The event's type, where the event is still kept.
     pub event_type: Option<String>,
+    /// Since when the event's payload is no longer kept; it cannot be sent again then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload_gone_at: Option<Time>,
     /// The endpoint's name.
     pub endpoint: String,
     /// Its state.
@@ -185,6 +192,9 @@ pub struct StatusView {
     pub disk_free_bytes: u64,
     /// Bytes that the store's files take.
     pub store_bytes: u64,
+    /// Events that are kept, and bytes of their payloads.
+    #[serde(default)]
+    pub kept: Kept,
     /// The endpoints.
     pub endpoints: Vec<EndpointView>,
 }

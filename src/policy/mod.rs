@@ -9,6 +9,7 @@ pub mod keys;
 pub mod order;
 pub mod pulse;
 pub mod rate;
+pub mod retention;
 pub mod retry_after;
 pub mod routing;
 pub mod sign;

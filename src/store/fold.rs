@@ -2,12 +2,15 @@
 //!
 //! A record is applied to what is stored and to what is staged before it, in order; what does not
 //! fit the state of things is answered and changes nothing. Every record is one atomic unit (a
-//! sweep: one for each delivery; a very large event: see `fold/admit.rs`).
+//! sweep: one for each delivery, or each event; a very large event: see `fold/admit.rs` and
+//! `fold/gone.rs`).
 
 mod admit;
 mod command;
+mod gone;
 mod guard;
 mod order;
+mod prune;
 
 pub use admit::resume;
 
@@ -66,6 +69,7 @@ pub fn apply(batches: &mut Batches, record: &Record) -> Result<Receipt, CommitEr
             command::sweep(batches, *endpoint, step, usize::from(*limit))
         }
         Record::Endpoint(entry) => endpoint(batches, entry),
+        Record::Prune(prune) => prune::apply(batches, prune),
     }
 }
 

@@ -49,11 +49,30 @@ pub fn replace(
     key: Key,
     raw: Vec<u8>,
 ) -> Result<(), ReadError> {
-    let old = packed.get(table, &key)?.and_then(|raw| pieces_of(&raw));
-    for piece in 0..old.unwrap_or(0) {
-        packed.remove(&PIECES, &piece_key(&key, piece))?;
-    }
+    let old = packed.get(table, &key)?.map_or(0, |raw| pieces(&raw));
+    remove_pieces(packed, &key, old)?;
     put(packed, table, key, raw)
+}
+
+/// Takes a value of any length out.
+///
+/// # Errors
+/// As [`put`].
+pub fn remove(packed: &mut Packed, table: &Table, key: &Key) -> Result<(), ReadError> {
+    let old = packed.remove(table, key)?.map_or(0, |raw| pieces(&raw));
+    remove_pieces(packed, key, old)
+}
+
+/// How many pieces the value of an entry has besides the entry itself.
+pub fn pieces(raw: &[u8]) -> u16 {
+    pieces_of(raw).unwrap_or(0)
+}
+
+fn remove_pieces(packed: &mut Packed, key: &Key, pieces: u16) -> Result<(), ReadError> {
+    for piece in 0..pieces {
+        packed.remove(&PIECES, &piece_key(key, piece))?;
+    }
+    Ok(())
 }
 
 /// The value that the writer sees.

@@ -6,7 +6,7 @@
 //!
 //! | table | key | value |
 //! |---|---|---|
-//! | meta | a word of one byte | [`FORMAT`], the clean mark, [`Intent`] |
+//! | meta | a word of one byte | [`FORMAT`], the clean mark, [`Intent`], [`Tally`] |
 //! | events | event | [`EventHead`] |
 //! | bodies | event, chunk (u16) | at most [`CHUNK_BYTES_MAX`] bytes as they were submitted |
 //! | due, fresh | endpoint, event | [`Progress`] |
@@ -20,6 +20,7 @@
 //! | order | endpoint, key hash (u64), zeros | the event whose delivery may go |
 //! | order | endpoint, key hash (u64), event | [`Behind`]: it waits behind that one |
 //! | versions | endpoint, key hash (u64) | the highest version admitted |
+//! | expiry | time in us (u64), event | nothing: the event is to be looked at again then |
 //! | pieces | a key of another table, piece (u16) | the rest of a value too long for one entry |
 //!
 //! [`EndpointEntry`]: crate::model::EndpointEntry
@@ -87,4 +88,6 @@ pub const PIECES: Table = table(12, 1, ORDERED_BYTES);
 pub const ORDER: Table = table(13, 5, SCATTERED_BYTES);
 /// The highest version of a key that was admitted.
 pub const VERSIONS: Table = table(14, 5, SCATTERED_BYTES);
-// Numbers from 15 on are for tables to come (quarantine, sources, tokens, replays).
+/// Events that have been passed by and could not go yet.
+pub const EXPIRY: Table = table(15, 1, SCATTERED_BYTES);
+// Numbers from 16 on are for tables to come (quarantine, sources, tokens, replays).

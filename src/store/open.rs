@@ -188,7 +188,9 @@ pub fn open(options: &Options) -> Result<Opened, OpenError> {
         Found::Store { clean } => clean,
     };
     let lanes = read_lanes(&db)?;
-    let mut writer = Writer::new(db.clone(), Batches::new(Packed::new((*db).clone()), lanes));
+    let tally = Reader::new((*db).clone()).tally()?;
+    let batches = Batches::new(Packed::new((*db).clone()), lanes, tally);
+    let mut writer = Writer::new(db.clone(), batches);
     let begun = writer.guarded(|batches| {
         fold::resume(batches)?;
         batches.room(2)?;

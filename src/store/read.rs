@@ -18,6 +18,7 @@ use crate::store::large;
 use crate::store::layout;
 use crate::store::layout::CHUNK_BYTES_MAX;
 use crate::store::layout::EventHead;
+use crate::store::layout::Tally;
 use crate::store::packed::ReadError;
 use crate::store::scan;
 
@@ -56,12 +57,23 @@ impl Reader {
         layout::decode(&key, &large::joined(&self.tree, &key, raw)?).map(Some)
     }
 
-    /// An event with its body.
+    /// What is kept, and how far the sweeps have come.
+    ///
+    /// # Errors
+    /// [`ReadError`] names what cannot be read.
+    pub fn tally(&self) -> Result<Tally, ReadError> {
+        let key = layout::tally_key();
+        let raw = scan::get(&self.tree, &layout::META, &key)?;
+        raw.map_or(Ok(Tally::default()), |raw| layout::decode(&key, &raw))
+    }
+
+    /// An event with its body; `None` if it, or its body, is no longer kept.
     ///
     /// # Errors
     /// [`ReadError`] names what cannot be read.
     pub fn event(&self, id: EventId) -> Result<Option<Event>, ReadError> {
-        let Some(head) = self.event_head(id)? else { return Ok(None) };
+        let kept = |head: &EventHead| head.payload_gone.is_none();
+        let Some(head) = self.event_head(id)?.filter(kept) else { return Ok(None) };
         let bytes = usize::try_from(head.body_bytes).unwrap_or(usize::MAX);
         let (from, to) = (layout::body_key(id, 0), layout::body_key(id, u16::MAX));
         let rows = scan::ascending(&self.tree, &from, &to, bytes.div_ceil(CHUNK_BYTES_MAX))?;
@@ -72,6 +84,10 @@ impl Reader {
             }
         };
         if body.len() != bytes {
+            // It may have gone since its head was read.
+            if self.event_head(id)?.filter(kept).is_none() {
+                return Ok(None);
+            }
             return Err(ReadError::Entry { key: from, fault: "a part of the body is missing" });
         }
         Ok(Some(head.with_body(id, body)))

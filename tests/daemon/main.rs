@@ -18,6 +18,7 @@ mod limits;
 mod metrics;
 mod reload;
 mod reports;
+mod retention;
 mod retry;
 mod signing;
 mod start;

@@ -38,7 +38,7 @@ pub(crate) fn samples(daemon: &Daemon) -> BTreeMap<String, f64> {
 
 /// Series of submission, attempts, queue and store that alerts are written against; they exist
 /// before anything has happened.
-const SERIES: [&str; 24] = [
+const SERIES: [&str; 27] = [
     "postrider_build_info{version=",
     "postrider_ingest_requests_total{listener=\"ingest\",result=\"rate_limited\"}",
     "postrider_ingest_request_duration_seconds_count{listener=\"ingest\"}",
@@ -59,6 +59,9 @@ const SERIES: [&str; 24] = [
     "postrider_store_commit_events_count",
     "postrider_store_size_bytes",
     "postrider_store_records{kind=\"fresh\"}",
+    "postrider_store_records{kind=\"events\"}",
+    "postrider_store_payload_bytes",
+    "postrider_store_gc_deleted_total{kind=\"keys\"}",
     "postrider_store_errors_total{op=\"read\"}",
     "postrider_store_errors_total{op=\"write\"}",
     "postrider_endpoint_last_success_timestamp_seconds{endpoint=\"billing\"}",

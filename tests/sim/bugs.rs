@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use postrider::engine::Limits;
+use postrider::engine::Retention;
 use postrider::model::Attempt;
 use postrider::model::Due;
 use postrider::model::Endpoint;
@@ -56,6 +57,12 @@ pub enum Bug {
     ForgetsToPromote,
     /// The same thing is told again and again.
     RepeatsItself,
+    /// Payloads go by the age of their event, pending or not.
+    DropsPendingPayloads,
+    /// Dead deliveries that go are counted on.
+    CountsTheGone,
+    /// Nothing is ever looked through for what may go.
+    NeverSweeps,
     /// Fewer attempts at once than there may be: only a crowd shows it.
     FewerPlaces,
 }
@@ -79,12 +86,19 @@ impl Bug {
         Bug::ForgetsToPark,
         Bug::ForgetsToPromote,
         Bug::RepeatsItself,
+        Bug::DropsPendingPayloads,
+        Bug::CountsTheGone,
+        Bug::NeverSweeps,
     ];
 
     /// The limits as the engine is told of them.
     pub fn in_limits(self, limits: Limits) -> Limits {
         match self {
             Bug::FewerPlaces => Limits { attempts_max: 2, ..limits },
+            Bug::NeverSweeps => {
+                let retention = Retention { sweep_every: Duration::MAX / 4, ..limits.retention };
+                Limits { retention, ..limits }
+            }
             Bug::RepeatsItself => Limits { report_window: Duration::ZERO, ..limits },
             _ => limits,
         }
@@ -159,6 +173,17 @@ impl Bug {
                 outbox.flight.retain(|delivery, _| {
                     delivery.event != admit.event.id || !started.contains(&delivery.endpoint)
                 });
+                receipt
+            }
+            Record::Prune(prune) if self == Bug::DropsPendingPayloads => {
+                let old = prune.now.minus(prune.horizons.delivered_payload);
+                outbox.bare.extend(outbox.events.keys().filter(|event| event.time() < old));
+                outbox.apply(record)
+            }
+            Record::Prune(_) if self == Bug::CountsTheGone => {
+                let dead = outbox.dead.clone();
+                let receipt = outbox.apply(record);
+                outbox.dead = dead;
                 receipt
             }
             Record::Step { delivery, .. } if self == Bug::ForgetsSteps => {

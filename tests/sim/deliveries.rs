@@ -26,6 +26,8 @@ impl World {
         let event = self.disk.events.get(&delivery.event);
         let event = event.unwrap_or_else(|| panic!("seed {seed}: dialled what is not on disk"));
         assert!(event.targets.contains(&delivery.endpoint), "seed {seed}: not routed there");
+        let kept = !self.disk.bare.contains(&event.id);
+        assert!(kept, "seed {seed}: dialled without a payload");
         let progress = self.disk.flight.get(&delivery);
         let progress = progress.unwrap_or_else(|| panic!("seed {seed}: dialled before started"));
         assert_eq!(dial.attempt, progress.attempts + 1, "seed {seed}: attempts are counted");
@@ -121,6 +123,9 @@ impl World {
                 self.check_probe(*delivery, step);
                 self.mark_step(step);
             }
+            (Record::Command { .. }, Receipt::PayloadGone) => {
+                self.marks.hit("not sent again without a payload");
+            }
             (Record::Command { .. }, Receipt::Moved { promoted: Some(_), .. }) => {
                 self.marks.hit("cancelled before others of its key");
             }
@@ -169,6 +174,8 @@ impl World {
             Notice::BreakerOpened { .. } => self.marks.hit("breaker opened"),
             Notice::EndpointRecovered { .. } => self.marks.hit("endpoint recovered"),
             Notice::Died { reason: DeadReason::Stale, .. } => self.marks.hit("dead: stale version"),
+            Notice::Pruned(gone) if gone.events > 0 => self.marks.hit("events gone"),
+            Notice::Pruned(gone) if gone.payloads > 0 => self.marks.hit("payloads gone"),
             Notice::Died { .. } => self.marks.hit("expired while waiting"),
             Notice::Disagreement { delivery, doing: "step" } => {
                 panic!("seed {}: {delivery} was settled, but not in flight", self.seed);

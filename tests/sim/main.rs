@@ -21,6 +21,7 @@ mod flow;
 mod marks;
 mod operators;
 mod outbox;
+mod pruned;
 mod receivers;
 mod reports;
 mod world;
@@ -36,12 +37,15 @@ use fastrand::Rng;
 use postrider::engine::Command;
 use postrider::engine::Engine;
 use postrider::engine::Limits;
+use postrider::engine::Retention;
 use postrider::model::DeliveryId;
 use postrider::model::DeliveryState;
 use postrider::model::Endpoint;
 use postrider::model::EndpointEntry;
 use postrider::model::EndpointNo;
 use postrider::model::EndpointState;
+use postrider::model::Horizons;
+use postrider::model::Prune;
 use postrider::model::RetryPolicy;
 use postrider::model::Schedule;
 use postrider::model::Time;
@@ -117,6 +121,22 @@ fn limits(rng: &mut Rng) -> Limits {
     }
 }
 
+/// In every other world, things are kept for so short a time that some go before its end: but keys
+/// for as long as clients ask again.
+fn retention(seed: u64) -> Retention {
+    if !seed.is_multiple_of(2) {
+        return Retention::default();
+    }
+    let horizons = Horizons {
+        keys: Duration::from_secs(4_500),
+        delivered_payload: Duration::from_secs(60),
+        dead_payload: Duration::from_secs(300),
+        events: Duration::from_secs(4_800),
+        payload_bytes_max: seed.is_multiple_of(4).then_some(500),
+    };
+    Retention { horizons, sweep_every: Duration::from_secs(120) }
+}
+
 fn world(seed: u64, bug: Bug) -> World {
     let mut rng = Rng::with_seed(seed);
     let count = rng.u32(1..8);
@@ -134,7 +154,7 @@ fn world(seed: u64, bug: Bug) -> World {
 /// A world in which nothing happens yet.
 fn world_of(seed: u64, bug: Bug, count: u32, rng: &mut Rng) -> World {
     let endpoints: Vec<_> = (1..=count).map(|no| endpoint(no, rng)).collect();
-    let limits = limits(rng);
+    let limits = Limits { retention: retention(seed), ..limits(rng) };
     let mut disk = Outbox::default();
     for endpoint in &endpoints {
         let entry = EndpointEntry {
@@ -238,6 +258,11 @@ fn check(world: &World) {
     let seed = world.seed;
     world.check_clients();
     assert!(world.disk.flight.is_empty(), "seed {seed}: still in flight");
+    let horizons = world.limits.retention.horizons;
+    let prune = Prune { now: world.now, horizons, limit: 0, ahead: None };
+    world.disk.check_kept();
+    world.disk.check_dead();
+    world.disk.check_gone(&prune, world.limits.retention.sweep_every + Duration::from_secs(60));
     for event in world.disk.events.values() {
         for no in &event.targets {
             let delivery = DeliveryId::new(event.id, *no);

@@ -2,6 +2,7 @@
 //! is simulated against, and that the real writer is compared with.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use postrider::engine::Recovered;
@@ -40,6 +41,12 @@ pub struct Outbox {
     /// Those that wait behind it, and when they are due.
     pub behind: BTreeMap<(EndpointNo, OrderKey, EventId), (Progress, Due)>,
     pub versions: BTreeMap<(EndpointNo, OrderKey), u64>,
+    /// Events whose payload is no longer kept.
+    pub bare: BTreeSet<EventId>,
+    /// Dead deliveries, counted.
+    pub dead: BTreeMap<EndpointNo, u64>,
+    /// Not on the disk any more: what has been there. Their steps stay above.
+    pub gone: BTreeMap<EventId, Arc<Event>>,
 }
 
 impl Outbox {
@@ -58,6 +65,7 @@ impl Outbox {
                 self.entries.insert(entry.no, (**entry).clone());
                 Receipt::Applied
             }
+            Record::Prune(prune) => self.prune(prune),
         }
     }
 
@@ -103,7 +111,7 @@ impl Outbox {
             } else if order.is_some_and(|order| self.is_stale(order)) {
                 let next = Next::Dead { reason: DeadReason::Stale };
                 let step = Step { at: event.accepted_at, kind: StepKind::Rule, next };
-                self.steps.entry(delivery).or_default().push(step);
+                self.follow(delivery, progress, &step);
                 stale.push(*no);
             } else if self.seat(delivery, progress, due) {
                 self.due.entry(*no).or_default().insert(due, progress);
@@ -180,6 +188,9 @@ impl Outbox {
 
     fn follow(&mut self, delivery: DeliveryId, progress: Progress, step: &Step) -> Option<Due> {
         self.steps.entry(delivery).or_default().push(step.clone());
+        if let Next::Dead { .. } = step.next {
+            *self.dead.entry(delivery.endpoint).or_default() += 1;
+        }
         let Next::Wait { due, .. } = step.next else { return None };
         let due = Due::timed(due, delivery.event);
         self.due.entry(delivery.endpoint).or_default().insert(due, progress);
@@ -224,6 +235,13 @@ impl Outbox {
         };
         if !allowed {
             return Receipt::Refused(state);
+        }
+        let ended = !matches!(state, DeliveryState::Queued | DeliveryState::Waiting);
+        if !ends && ended && self.bare.contains(&delivery.event) {
+            return Receipt::PayloadGone;
+        }
+        if state == DeliveryState::Dead {
+            *self.dead.get_mut(&delivery.endpoint).unwrap() -= 1;
         }
         let order = self.events[&delivery.event]
             .orders
@@ -294,6 +312,9 @@ impl Outbox {
             self.due.iter().map(|(no, queue)| (*no, counts(queue))).collect();
         for (no, ..) in self.behind.keys() {
             lanes.entry(*no).or_default().behind += 1;
+        }
+        for (no, dead) in &self.dead {
+            lanes.entry(*no).or_default().dead = *dead;
         }
         Recovered {
             in_flight: self.flight.iter().map(|(d, p)| (*d, *p)).collect(),

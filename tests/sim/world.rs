@@ -206,6 +206,9 @@ impl World {
             let receipts = self.bug.apply_all(&mut self.applied, &records);
             for (record, receipt) in records.iter().zip(&receipts) {
                 self.mark_receipt(record, receipt);
+                if let Record::Prune(_) = record {
+                    self.applied.check_kept();
+                }
             }
             self.syncing.push((ticket, records, receipts));
         }

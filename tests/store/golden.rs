@@ -49,7 +49,17 @@ fn head() -> layout::EventHead {
     };
     let order = |no, key, version| Order { endpoint: EndpointNo(no), key: OrderKey(key), version };
     event.orders = vec![order(3, u64::MAX, Some(300)), order(300, 1, None)];
-    layout::EventHead::of(&event, Some([9; 16]))
+    let payload_gone = Some(at(300));
+    layout::EventHead { payload_gone, ..layout::EventHead::of(&event, Some([9; 16])) }
+}
+
+fn tally() -> layout::Tally {
+    layout::Tally {
+        kept: Kept { events: 300, payload_bytes: 70_000 },
+        keys_from: id(1),
+        payloads_from: id(2),
+        events_from: id(3),
+    }
 }
 
 fn progress() -> Progress {
@@ -146,12 +156,15 @@ fn samples() -> Vec<(&'static str, Key, Vec<u8>)> {
     let known = layout::KeyEntry { event: id(1), fingerprint: [8; 16] };
     let lane = LaneCounts { fresh: 1, timed: 200, dead: 30_000, behind: 4 };
     let body_intent = layout::Intent::Body { event: id(1) };
+    let rest_intent = layout::Intent::Rest { event: id(1) };
     let targets_intent = layout::Intent::Targets { event: id(1), next: 300 };
     vec![
         ("meta.format", layout::format_key(), layout::encode(&layout::FORMAT)),
         ("meta.clean", layout::clean_key(), vec![1]),
         ("meta.intent.body", layout::intent_key(), layout::encode(&body_intent)),
         ("meta.intent.targets", layout::intent_key(), layout::encode(&targets_intent)),
+        ("meta.intent.rest", layout::intent_key(), layout::encode(&rest_intent)),
+        ("meta.tally", layout::tally_key(), layout::encode(&tally())),
         ("event", layout::event_key(id(1)), layout::encode(&head())),
         ("body", layout::body_key(id(1), 258), b"{}".to_vec()),
         (
@@ -187,6 +200,7 @@ fn samples() -> Vec<(&'static str, Key, Vec<u8>)> {
         ("idempotency", layout::idempotency_key([9; 16]), layout::encode(&known)),
         ("lane", layout::lane_key(EndpointNo(3)), layout::encode(&lane)),
         ("endpoint", layout::endpoint_key(EndpointNo(3)), layout::encode(&entry())),
+        ("expiry", layout::expiry_key((at(1), id(1))), layout::encode(&())),
         ("piece", layout::piece_key(&layout::event_key(id(1)), 258), b"rest".to_vec()),
         ("page", page(1).base(), page(1).encode()),
     ]
@@ -214,6 +228,7 @@ fn bytes_on_disk_are_those_of_the_golden_file() {
 #[test]
 fn golden_bytes_are_read_as_what_they_were() {
     reads("event", &head());
+    reads("meta.tally", &tally());
     reads("due.timed", &progress());
     reads("order.first", &id(1));
     reads("order.behind", &behind());
@@ -232,6 +247,7 @@ fn golden_bytes_are_read_as_what_they_were() {
     assert_eq!(layout::flight_of(&line("flight").0), Some(delivery(1, 3)));
     assert_eq!(layout::dead_of(&line("dead").0), Some((at(1), id(1))));
     assert_eq!(layout::lane_of(&line("lane").0), Some(EndpointNo(3)));
+    assert_eq!(layout::expiry_of(&line("expiry").0), Some((at(1), id(1))));
     assert_eq!(layout::event_of(&line("event").0), Some(id(1)));
     for (name, entries) in [("page", 1), ("page.lz4", 20)] {
         let (base, raw) = line(name);

@@ -10,7 +10,11 @@ mod golden;
 mod large;
 mod opening;
 mod order;
+mod retention;
 #[expect(dead_code, unreachable_pub, reason = "the simulator needs more of it")]
 #[path = "../sim/outbox.rs"]
 mod outbox;
+#[expect(dead_code, unreachable_pub, reason = "the simulator needs more of it")]
+#[path = "../sim/pruned.rs"]
+mod pruned;
 mod support;

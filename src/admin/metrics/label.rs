@@ -45,8 +45,13 @@ impl CounterSet {
 
     /// Counts one at this place of the set.
     pub(super) fn inc(&self, index: usize) {
+        self.add(index, 1);
+    }
+
+    /// Counts so many at this place of the set.
+    pub(super) fn add(&self, index: usize, count: u64) {
         if let Some(counter) = self.0.get(index) {
-            counter.inc();
+            counter.inc_by(count);
         }
     }
 }

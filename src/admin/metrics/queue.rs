@@ -14,12 +14,14 @@ use crate::admin::metrics::Metrics;
 use crate::admin::metrics::label::CounterSet;
 use crate::admin::metrics::label::Labels;
 use crate::admin::metrics::label::short_seconds;
+use crate::model::Pruned;
 use crate::model::Time;
 use crate::model::view::StatusView;
 
-/// What the store has of deliveries that have not ended well, as far as that is known without
-/// looking through it.
-const KINDS: [&str; 5] = ["fresh", "timed", "behind", "dead", "in_flight"];
+/// What the store has of events, and of deliveries that have not ended well.
+const KINDS: [&str; 6] = ["fresh", "timed", "behind", "dead", "in_flight", "events"];
+/// What sweeps take away.
+const SWEPT: [&str; 3] = ["events", "payloads", "keys"];
 
 type Seconds = Gauge<f64, AtomicU64>;
 
@@ -40,6 +42,8 @@ pub(super) struct Series {
     loaded_at: Gauge,
     store_errors: CounterSet,
     records: [Gauge; KINDS.len()],
+    payload_bytes: Gauge,
+    swept: CounterSet,
 }
 
 impl Series {
@@ -55,17 +59,25 @@ impl Series {
             "result",
             ["applied", "refused"].into_iter(),
         );
+        let help = "Reads of the store that failed, and writes: the daemon ends with one";
         let store_errors = CounterSet::register(
             registry,
-            (
-                "store_errors",
-                "Reads of the store that failed, and writes: the daemon ends with one",
-            ),
+            ("store_errors", help),
             "op",
             ["read", "write"].into_iter(),
         );
+        let swept = CounterSet::register(
+            registry,
+            ("store_gc_deleted", "What was kept for long enough, and is gone"),
+            "kind",
+            SWEPT.into_iter(),
+        );
         let kinds: Family<Labels<1>, Gauge> = Family::default();
-        registry.register("store_records", "Deliveries in the store by kind", kinds.clone());
+        registry.register(
+            "store_records",
+            "Events, and deliveries that have not ended well, in the store",
+            kinds.clone(),
+        );
         let records = KINDS.map(|kind| kinds.get_or_create_owned(&[("kind", kind.into())]));
         let mut gauge = |name: &'static str, help: &'static str| {
             let gauge = Gauge::default();
@@ -74,6 +86,7 @@ impl Series {
         };
         let in_flight = gauge("attempts_in_flight", "Attempts under way");
         let store_bytes = gauge("store_size_bytes", "Bytes that the store's files take");
+        let payload_bytes = gauge("store_payload_bytes", "Bytes of payloads in the store");
         let disk_free = gauge("disk_free_bytes", "Free bytes on the store's file system");
         let help = "When the configuration in force was loaded, since 1970";
         let loaded_at = gauge("config_last_reload_success_timestamp_seconds", help);
@@ -101,6 +114,8 @@ impl Series {
             loaded_at,
             store_errors,
             records,
+            payload_bytes,
+            swept,
         }
     }
 }
@@ -110,6 +125,13 @@ impl Metrics {
     pub fn commit_flushed(&self, records: u32, took: Duration) {
         self.queue.commit_duration.observe(took.as_secs_f64());
         self.queue.commit_events.observe(f64::from(records));
+    }
+
+    /// A step of a sweep has taken this away.
+    pub fn store_pruned(&self, gone: Pruned) {
+        for (index, count) in [gone.events, gone.payloads, gone.keys].into_iter().enumerate() {
+            self.queue.swept.add(index, count);
+        }
     }
 
     /// The store could not be read.
@@ -158,9 +180,10 @@ impl Metrics {
         set(&series.dead, status.dead);
         set(&series.store_bytes, status.store_bytes);
         set(&series.disk_free, status.disk_free_bytes);
+        set(&series.payload_bytes, status.kept.payload_bytes);
         let behind = status.endpoints.iter().map(|endpoint| endpoint.counts.behind).sum();
         let timed = status.waiting.saturating_sub(behind);
-        let kinds = [status.queued, timed, behind, status.dead, status.sending];
+        let kinds = [status.queued, timed, behind, status.dead, status.sending, status.kept.events];
         series.records.iter().zip(kinds).for_each(|(gauge, count)| set(gauge, count));
         let oldest = Duration::from_millis(status.oldest_due_ms);
         series.oldest_due.set(oldest.as_secs_f64());

@@ -29,6 +29,7 @@ pub(super) fn delivery(millis: u64, state: DeliveryState) -> DeliveryView {
         id: DeliveryId::new(event_id, EndpointNo(1)),
         event_id,
         event_type: Some("order.created".into()),
+        payload_gone_at: None,
         endpoint: "crm".into(),
         state,
         attempts: 1,
@@ -66,6 +67,7 @@ fn event(delivery: &DeliveryView) -> EventView {
         source: "uid:1000".into(),
         content_type: "application/octet-stream".into(),
         payload_bytes: 4,
+        payload_gone_at: None,
         attributes: Attributes::default(),
         deliveries: vec![delivery.clone()],
     }

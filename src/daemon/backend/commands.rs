@@ -11,6 +11,7 @@ use crate::daemon::backend::stopping;
 use crate::daemon::shared::Shared;
 use crate::engine::Command;
 use crate::engine::Reply;
+use crate::engine::Unmoved;
 use crate::model::DeliveryId;
 use crate::model::DeliveryState;
 use crate::model::EndpointNo;
@@ -52,11 +53,14 @@ pub(super) async fn cancel(shared: &Shared, id: DeliveryId, actor: &Actor) -> An
     deliveries::show(shared, id).await
 }
 
-fn moved(answer: Option<Result<(), DeliveryState>>) -> Answer<()> {
+fn moved(answer: Option<Result<(), Unmoved>>) -> Answer<()> {
     match answer {
         Some(Ok(())) => Ok(()),
-        Some(Err(DeliveryState::Unknown)) => Err(BackendError::NotFound("delivery")),
-        Some(Err(state)) => Err(BackendError::WrongState(state)),
+        Some(Err(Unmoved::State(DeliveryState::Unknown))) => {
+            Err(BackendError::NotFound("delivery"))
+        }
+        Some(Err(Unmoved::State(state))) => Err(BackendError::WrongState(state)),
+        Some(Err(Unmoved::PayloadGone)) => Err(BackendError::PayloadExpired),
         None => Err(misunderstood()),
     }
 }

@@ -128,7 +128,12 @@ pub(super) async fn between(shared: &Shared, low: EventId, high: EventId) -> Ans
 pub(super) async fn payload(shared: &Shared, id: EventId) -> Answer<Payload> {
     read(shared, move |reader| {
         let event = reader.event(id).map_err(unreadable)?;
-        let event = event.ok_or(BackendError::NotFound("event"))?;
+        let Some(event) = event else {
+            let head = reader.event_head(id).map_err(unreadable)?;
+            return Err(
+                head.map_or(BackendError::NotFound("event"), |_| BackendError::PayloadExpired)
+            );
+        };
         Ok(Payload { content_type: event.content_type.to_string(), body: event.body })
     })
     .await

@@ -18,6 +18,7 @@ use crate::daemon::backend::unreadable;
 use crate::daemon::book;
 use crate::daemon::book::Binding;
 use crate::daemon::couriers;
+use crate::daemon::run;
 use crate::daemon::shared::Message;
 use crate::daemon::shared::Rules;
 use crate::daemon::shared::Shared;
@@ -63,6 +64,7 @@ pub(super) async fn reload(shared: &Shared, actor: &Actor) -> Answer<ReloadView>
     let rules = Rules { config: Arc::clone(&config), book, courier };
     shared.rules.store(Arc::new(rules));
     commands::done(shared, actor, Command::Configure { endpoints, entries }).await?;
+    commands::done(shared, actor, Command::Retain(run::retention(&config))).await?;
     (shared.on_reload)(&config);
     shared.metrics.config_applied(shared.clock.now());
     let (changed, needs_restart) = (view.changed.join(" "), view.needs_restart.join(" "));

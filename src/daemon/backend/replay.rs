@@ -18,6 +18,7 @@ use crate::daemon::backend::views::Lens;
 use crate::daemon::shared::Shared;
 use crate::engine::Command;
 use crate::engine::Reply;
+use crate::engine::Unmoved;
 use crate::model::DeliveryId;
 use crate::model::DeliveryState;
 use crate::model::view::DeliveryView;
@@ -64,7 +65,10 @@ pub(super) async fn run(
         view.matched += length(&rows);
         view.expired += length(&rows) - length(&ids);
         match send(shared, ids, actor).await {
-            Ok(sent) => view.submitted += sent,
+            Ok((sent, expired)) => {
+                view.submitted += sent;
+                view.expired += expired;
+            }
             Err(error) => break Err(error),
         }
         after = next;
@@ -110,20 +114,25 @@ async fn step(
     .await
 }
 
-/// Those whose event is still kept.
+/// Those whose payload is still kept.
 fn sendable(rows: &[DeliveryView]) -> Vec<DeliveryId> {
-    rows.iter().filter(|row| row.event_type.is_some()).map(|row| row.id).collect()
+    let kept = |row: &&DeliveryView| row.event_type.is_some() && row.payload_gone_at.is_none();
+    rows.iter().filter(kept).map(|row| row.id).collect()
 }
 
-/// How many of them stand in their lanes again. One that has been sent again by somebody else
-/// meanwhile, and is under way, does not.
-async fn send(shared: &Shared, ids: Vec<DeliveryId>, actor: &Actor) -> Answer<u64> {
+/// How many of them stand in their lanes again, and of how many the payload has gone since. One
+/// that has been sent again by somebody else meanwhile, and is under way, does not.
+async fn send(shared: &Shared, ids: Vec<DeliveryId>, actor: &Actor) -> Answer<(u64, u64)> {
     if ids.is_empty() {
-        return Ok(0);
+        return Ok((0, 0));
     }
     let reply = give(shared, actor, Command::Retry(ids)).await?;
     let Reply::Retried(answers) = reply else { return Err(misunderstood()) };
-    Ok(length(&answers.into_iter().filter(Result::is_ok).collect::<Vec<_>>()))
+    let count = |is: fn(&&Result<(), Unmoved>) -> bool| answers.iter().filter(is).count();
+    let sent = count(|answer| answer.is_ok());
+    let expired = count(|answer| **answer == Err(Unmoved::PayloadGone));
+    let wide = |count| u64::try_from(count).unwrap_or(u64::MAX);
+    Ok((wide(sent), wide(expired)))
 }
 
 fn length<T>(rows: &[T]) -> u64 {

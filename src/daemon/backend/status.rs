@@ -47,9 +47,10 @@ pub(super) async fn status(shared: &Shared) -> Answer<StatusView> {
         // What the file system does not tell is shown as nothing, not as a failure of it all.
         let (store, free) = (space.used_bytes(), space.free_bytes());
         let endpoints = views(&seen, &dead);
-        Ok((endpoints, dead.values().sum(), store.unwrap_or(0), free.unwrap_or(0)))
+        let kept = reader.tally().map_err(unreadable)?.kept;
+        Ok((endpoints, dead.values().sum(), store.unwrap_or(0), free.unwrap_or(0), kept))
     });
-    let (endpoints, dead, store_bytes, disk_free_bytes) = read.await?;
+    let (endpoints, dead, store_bytes, disk_free_bytes, kept) = read.await?;
     let sight = &*lens.sight;
     let counters = &shared.counters;
     let sum = |count: fn(&EndpointView) -> u64| endpoints.iter().map(count).sum();
@@ -73,6 +74,7 @@ pub(super) async fn status(shared: &Shared) -> Answer<StatusView> {
         attempts: counters.attempts.value(),
         disk_free_bytes,
         store_bytes,
+        kept,
         endpoints,
     })
 }

@@ -94,6 +94,7 @@ impl Lens {
             id,
             event_id: id.event,
             event_type: head.map(|head| head.event_type.to_string()),
+            payload_gone_at: head.and_then(|head| head.payload_gone),
             endpoint: self.rules.book.name(id.endpoint),
             state: if held.is_some() { DeliveryState::Held } else { record.state },
             attempts: record.progress.attempts,
@@ -127,6 +128,7 @@ impl Lens {
             source: head.source,
             content_type: head.content_type,
             payload_bytes: head.body_bytes,
+            payload_gone_at: head.payload_gone,
             attributes: head.attributes,
             deliveries,
         })

@@ -23,7 +23,8 @@ use crate::model::Time;
 use crate::store::batches::Batches;
 use crate::store::batches::CommitError;
 use crate::store::batches::LANES_PER_PAGE;
-use crate::store::batches::OPERATIONS_MAX;
+use crate::store::batches::UNIT_OPERATIONS_MAX;
+use crate::store::fold::gone;
 use crate::store::fold::log;
 use crate::store::fold::order;
 use crate::store::fold::order::ORDER_OPERATIONS_MAX;
@@ -65,7 +66,7 @@ pub(super) fn apply(batches: &mut Batches, admit: &Admit) -> Result<Receipt, Com
     let lanes = event.targets.len() / LANES_PER_PAGE + 1;
     let ordered = event.orders.len() * SEAT_OPERATIONS_MAX;
     let all = head_operations + chunks + 2 + dues * DUE_OPERATIONS_MAX + ordered + lanes;
-    if all <= OPERATIONS_MAX {
+    if all <= UNIT_OPERATIONS_MAX {
         batches.room(all)?;
         put_body(batches, event.id, &event.body)?;
         put_head(batches, admit, raw)?;
@@ -93,16 +94,12 @@ pub fn resume(batches: &mut Batches) -> Result<(), CommitError> {
     let Some(raw) = batches.packed.get(&layout::META, &key)? else { return Ok(()) };
     match layout::decode(&key, &raw)? {
         Intent::Body { event } => {
-            let from = layout::body_key(event, 0);
-            while let Some((key, _)) = batches.packed.first_from(&layout::BODIES, &from)? {
-                if key > layout::body_key(event, u16::MAX) {
-                    break;
-                }
-                batches.room(1)?;
-                batches.packed.remove(&layout::BODIES, &key)?;
-            }
-            batches.room(1)?;
-            batches.packed.remove(&layout::META, &key)?;
+            gone::take_body(batches, event)?;
+            fulfil(batches)?;
+        }
+        Intent::Rest { event } => {
+            gone::take_rest(batches, event)?;
+            fulfil(batches)?;
         }
         Intent::Targets { event, next } => {
             let head_key = layout::event_key(event);
@@ -148,6 +145,9 @@ pub(super) fn known(
 
 fn put_head(batches: &mut Batches, admit: &Admit, raw: Vec<u8>) -> Result<(), ReadError> {
     let id = admit.event.id;
+    let bytes = u64::try_from(admit.event.body.len()).unwrap_or(u64::MAX);
+    let kept = &mut batches.tally_mut().kept;
+    (kept.events, kept.payload_bytes) = (kept.events + 1, kept.payload_bytes + bytes);
     large::put(&mut batches.packed, &layout::EVENTS, layout::event_key(id), raw)?;
     if let Some(key) = admit.key {
         let entry = KeyEntry { event: id, fingerprint: key.fingerprint };
@@ -244,9 +244,16 @@ impl Seats {
     }
 }
 
-fn put_intent(batches: &mut Batches, intent: Intent) -> Result<(), ReadError> {
+pub(super) fn put_intent(batches: &mut Batches, intent: Intent) -> Result<(), ReadError> {
     let value = Bytes::from(layout::encode(&intent));
     batches.packed.insert(&layout::META, layout::intent_key(), value)
+}
+
+/// Takes the intent back: what it stood for is done.
+pub(super) fn fulfil(batches: &mut Batches) -> Result<(), CommitError> {
+    batches.room(1)?;
+    batches.packed.remove(&layout::META, &layout::intent_key())?;
+    Ok(())
 }
 
 fn waiting(admit: &Admit) -> impl Iterator<Item = &EndpointNo> {

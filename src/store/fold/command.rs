@@ -40,6 +40,10 @@ pub(super) fn apply(
     let place = find(batches, delivery)?;
     let again = matches!(step.next, Next::Wait { .. });
     let cancel = matches!(step.next, Next::Cancelled);
+    let ended = matches!(place.stands, Stands::Dead(_) | Stands::Ended(_));
+    if again && ended && place.payload_gone {
+        return Ok(Receipt::PayloadGone);
+    }
     let key = place.key;
     let mut taken = Taken::default();
     let progress = match place.stands {
@@ -136,6 +140,8 @@ pub(super) fn sweep(
 struct Place {
     stands: Stands,
     key: Option<OrderKey>,
+    /// Whether the payload of its event is no longer kept.
+    payload_gone: bool,
 }
 
 enum Stands {
@@ -163,7 +169,7 @@ fn find(batches: &mut Batches, delivery: DeliveryId) -> Result<Place, ReadError>
     let key = layout::event_key(delivery.event);
     let head = match large::get(&mut batches.packed, &layout::EVENTS, &key)? {
         Some(raw) => layout::decode::<EventHead>(&key, &raw)?,
-        None => return Ok(Place { stands: Stands::Nowhere, key: None }),
+        None => return Ok(Place { stands: Stands::Nowhere, key: None, payload_gone: true }),
     };
     let key = head.order_key(delivery.endpoint);
     let flight = batches.packed.get(&layout::FLIGHT, &layout::flight_key(delivery))?;
@@ -184,7 +190,7 @@ fn find(batches: &mut Batches, delivery: DeliveryId) -> Result<Place, ReadError>
             Err(_) => Stands::Nowhere,
         },
     };
-    Ok(Place { stands, key })
+    Ok(Place { stands, key, payload_gone: head.payload_gone.is_some() })
 }
 
 fn last_step(

@@ -168,7 +168,7 @@ pub(super) fn sweep(
 }
 
 /// The event whose delivery has the first place.
-fn first(
+pub(super) fn first(
     batches: &mut Batches,
     endpoint: EndpointNo,
     key: OrderKey,

@@ -5,6 +5,7 @@ use crate::model::DeliveryId;
 use crate::model::Due;
 use crate::model::EndpointNo;
 use crate::model::EventId;
+use crate::model::Look;
 use crate::model::OrderKey;
 use crate::model::Time;
 use crate::store::key::Key;
@@ -14,6 +15,7 @@ use crate::store::layout::DUE_FRESH;
 use crate::store::layout::DUE_TIMED;
 use crate::store::layout::ENDPOINTS;
 use crate::store::layout::EVENTS;
+use crate::store::layout::EXPIRY;
 use crate::store::layout::FLIGHT;
 use crate::store::layout::IDEMPOTENCY;
 use crate::store::layout::LANES;
@@ -38,6 +40,11 @@ pub fn clean_key() -> Key {
 /// Of the [`Intent`](crate::store::layout::Intent).
 pub fn intent_key() -> Key {
     META.key(&[&[3]])
+}
+
+/// Of the [`Tally`](crate::store::layout::Tally).
+pub fn tally_key() -> Key {
+    META.key(&[&[4]])
 }
 
 /// Of an [`EventHead`](crate::store::layout::EventHead).
@@ -100,6 +107,23 @@ pub fn flight_of(key: &Key) -> Option<DeliveryId> {
 /// Of a step in a delivery's log.
 pub fn step_key(delivery: DeliveryId, n: u16) -> Key {
     STEPS.key(&[&delivery.to_bytes(), &n.to_be_bytes()])
+}
+
+/// The delivery that [`step_key`] was made of.
+pub fn step_of(key: &Key) -> Option<DeliveryId> {
+    let bytes = key.as_slice().get(1..21)?;
+    bytes.try_into().ok().map(DeliveryId::from_bytes)
+}
+
+/// Of an event that is to be looked at again.
+pub fn expiry_key((at, event): Look) -> Key {
+    EXPIRY.key(&[&at.as_micros().to_be_bytes(), &event.to_bytes()])
+}
+
+/// What [`expiry_key`] was made of.
+pub fn expiry_of(key: &Key) -> Option<Look> {
+    let rest = key.as_slice().get(1..)?;
+    Some((time_at(rest, 0)?, event_at(rest, 8)?))
 }
 
 /// Of a dead delivery: its endpoint, the time of its last step, its event.

@@ -14,6 +14,7 @@ use crate::model::EndpointNo;
 use crate::model::Event;
 use crate::model::EventId;
 use crate::model::EventType;
+use crate::model::Kept;
 use crate::model::Order;
 use crate::model::OrderKey;
 use crate::model::Progress;
@@ -42,6 +43,8 @@ pub struct EventHead {
     pub orders: Vec<Order>,
     /// The hash of its idempotency key, so that the key can be forgotten with it.
     pub key_hash: Option<[u8; 16]>,
+    /// Since when its body is no longer kept.
+    pub payload_gone: Option<Time>,
     /// What else the submitter said.
     pub attributes: Attributes,
 }
@@ -73,10 +76,32 @@ pub struct KeyEntry {
     pub fingerprint: [u8; 16],
 }
 
-/// An event too large for one atomic batch that is being written. Opening finishes or undoes it.
+/// What is kept, and how far the sweeps have come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// What is kept.
+    pub kept: Kept,
+    /// Events from here on still have their idempotency keys.
+    pub keys_from: EventId,
+    /// Events from here on have not been looked at for their payloads.
+    pub payloads_from: EventId,
+    /// Events from here on have not been looked at as a whole. Never behind the one above.
+    pub events_from: EventId,
+}
+
+impl Default for Tally {
+    fn default() -> Tally {
+        let kept = Kept::default();
+        let from = EventId::MIN;
+        Tally { kept, keys_from: from, payloads_from: from, events_from: from }
+    }
+}
+
+/// An event too large for one atomic batch that is being written or taken away. Opening finishes or
+/// undoes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Intent {
-    /// Parts of its body stand, its head does not: they are orphans.
+    /// Parts of its body stand; its head does not, or says that it is gone: they are orphans.
     Body {
         /// Which.
         event: EventId,
@@ -87,6 +112,11 @@ pub enum Intent {
         event: EventId,
         /// Index into its targets.
         next: u32,
+    },
+    /// Its head is gone; what is left of it goes too.
+    Rest {
+        /// Which.
+        event: EventId,
     },
 }
 
@@ -102,6 +132,7 @@ impl EventHead {
             targets: event.targets.clone(),
             orders: event.orders.clone(),
             key_hash,
+            payload_gone: None,
             attributes: (*event.attributes).clone(),
         }
     }

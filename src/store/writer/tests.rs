@@ -5,6 +5,7 @@ use super::*;
 use crate::model::EndpointEntry;
 use crate::model::EndpointNo;
 use crate::model::EndpointState;
+use crate::store::layout::Tally;
 use crate::store::packed::Packed;
 use crate::store::packed::ReadError;
 use crate::store::read::Reader;
@@ -16,7 +17,10 @@ fn database() -> (tempfile::TempDir, sled::Db) {
 }
 
 fn writer(db: &sled::Db) -> Writer {
-    Writer::new(db.clone(), Batches::new(Packed::new((**db).clone()), BTreeMap::new()))
+    Writer::new(
+        db.clone(),
+        Batches::new(Packed::new((**db).clone()), BTreeMap::new(), Tally::default()),
+    )
 }
 
 fn commit(ticket: u64, no: u32) -> Commit {
