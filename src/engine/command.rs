@@ -118,6 +118,8 @@ impl Engine {
                 let last = Some((caller, entry));
                 self.remove(now, Removal { actor, next, last }, out);
             }
+            Command::Replay(new) => self.begin_replay(now, caller, actor, *new, out),
+            Command::CancelReplay(id) => self.cancel_replay(now, caller, actor, id, out),
             Command::Drain => {
                 self.draining = Draining::Asked;
                 let ready: Vec<_> = self.lanes.keys().copied().collect();
@@ -282,7 +284,11 @@ impl Engine {
     }
 
     /// The writer has moved a delivery, or says why not.
-    fn moved(&mut self, delivery: DeliveryId, receipt: Receipt) -> Result<(), DeliveryState> {
+    pub(crate) fn moved(
+        &mut self,
+        delivery: DeliveryId,
+        receipt: Receipt,
+    ) -> Result<(), DeliveryState> {
         match receipt {
             Receipt::Moved { from, to, progress, promoted, behind } => {
                 self.count_behind(delivery.endpoint, i64::from(behind));

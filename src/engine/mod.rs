@@ -21,6 +21,7 @@ mod health;
 mod lane;
 mod mint;
 mod recover;
+mod replay;
 mod report;
 mod settle;
 pub mod words;
@@ -41,6 +42,9 @@ use crate::engine::lane::SHELF_ROWS_MAX;
 use crate::engine::lane::SHELF_ROWS_MIN;
 use crate::engine::lane::Shelf;
 use crate::engine::mint::Mint;
+use crate::engine::replay::Replays;
+use crate::engine::replay::Stepped;
+pub use crate::engine::replay::words::*;
 pub use crate::engine::report::Report;
 use crate::engine::report::Told;
 use crate::engine::settle::Settlement;
@@ -65,6 +69,7 @@ enum Pending {
     Starts(Vec<(DeliveryId, Due)>),
     Settlements(Vec<Settlement>),
     Order(Order),
+    Replay(Stepped),
 }
 
 /// The state machine.
@@ -94,6 +99,7 @@ pub struct Engine {
     body_bytes: usize,
     /// Deliveries promised to submissions whose commit is not safe yet.
     promised: u64,
+    replays: Replays,
     disk_low: bool,
     draining: Draining,
     /// What it has told of itself.
@@ -136,6 +142,7 @@ impl Engine {
             busy: 0,
             body_bytes: 0,
             promised: 0,
+            replays: Replays::after(&recovered.replays),
             disk_low: false,
             draining: Draining::No,
             told: Told::default(),
@@ -162,6 +169,7 @@ impl Engine {
             Input::Loaded { lane, class, rows, end } => {
                 self.loaded(lane, class, rows, end);
             }
+            Input::Scanned { replay, page } => self.scanned(now, replay, page, out),
             Input::Finished { delivery, attempt, began } => {
                 self.finished(now, delivery, attempt, began, out);
             }
@@ -190,6 +198,7 @@ impl Engine {
         }
         self.settle_interrupted(now, out);
         self.look_for_late(now, out);
+        self.go_on_with_replays(now, out);
         self.dispatch(now, out);
         if self.draining == Draining::Asked && self.flights.is_empty() && self.tickets.is_empty() {
             self.draining = Draining::Done;
@@ -200,7 +209,8 @@ impl Engine {
     /// When [`Engine::wake`] is to be called next, if nothing happens before.
     pub fn next_wake(&self) -> Option<Time> {
         let timer = self.timers.first().map(|(at, _)| *at);
-        [timer, self.told.look].into_iter().flatten().min()
+        let replay = self.replays.next_wake().filter(|_| !self.replays_rest());
+        [timer, self.told.look, replay].into_iter().flatten().min()
     }
 
     /// The name of an endpoint.
@@ -264,6 +274,7 @@ impl Engine {
             Some(Pending::Starts(starts)) => self.started(starts, receipts, out),
             Some(Pending::Settlements(settled)) => self.settled(now, settled, receipts, out),
             Some(Pending::Order(order)) => self.ordered(now, order, receipts, out),
+            Some(Pending::Replay(stepped)) => self.stepped(now, stepped, receipts, out),
             None => debug_assert!(false, "a ticket is answered once"),
         }
     }

@@ -3,6 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::engine::replay::words::NewReplay;
+use crate::engine::replay::words::ReplayNotice;
+use crate::engine::replay::words::ReplayPage;
+use crate::engine::replay::words::Scan;
 use crate::engine::report::Report;
 use crate::model::Attempt;
 use crate::model::Class;
@@ -22,6 +26,8 @@ use crate::model::Opened;
 use crate::model::Progress;
 use crate::model::Receipt;
 use crate::model::Record;
+use crate::model::Replay;
+use crate::model::ReplayId;
 use crate::model::Submission;
 use crate::model::Time;
 
@@ -68,6 +74,13 @@ pub enum Input {
         attempt: Box<Attempt>,
         /// When it began.
         began: Time,
+    },
+    /// What [`Effect::Scan`] asked for.
+    Scanned {
+        /// For which replay.
+        replay: ReplayId,
+        /// What was found; `None` if it could not be read. Then it is asked for again.
+        page: Option<ReplayPage>,
     },
     /// A person wants something.
     Command {
@@ -125,6 +138,10 @@ pub enum Command {
         /// How its deliveries end: `Cancelled` or `Dead`.
         next: Next,
     },
+    /// Do something to many deliveries.
+    Replay(Box<NewReplay>),
+    /// End that.
+    CancelReplay(ReplayId),
     /// Admit nothing more, let running attempts end.
     Drain,
     /// Undo a drain.
@@ -159,6 +176,8 @@ pub enum Effect {
         /// At most so many.
         limit: usize,
     },
+    /// Read the next rows of a replay's list.
+    Scan(Box<Scan>),
     /// Make an attempt.
     Dial(Dial),
     /// End an attempt that is under way.
@@ -191,6 +210,12 @@ pub enum Reply {
     Retried(Vec<Result<(), DeliveryState>>),
     /// To [`Command::Cancel`].
     Cancelled(Result<(), DeliveryState>),
+    /// To [`Command::Replay`] and [`Command::CancelReplay`]: the replay as it stands now.
+    Replay(Box<Replay>),
+    /// As many replays run as may at once.
+    TooManyReplays,
+    /// No such replay runs.
+    NoSuchReplay,
     /// Done.
     Done,
     /// There is no such endpoint.
@@ -298,6 +323,8 @@ pub enum Notice {
         /// Since when it was open.
         open: Opened,
     },
+    /// Of a replay.
+    Replay(ReplayNotice),
     /// A record did not fit what the store holds; it was not applied.
     Disagreement {
         /// Which delivery.
@@ -318,6 +345,8 @@ pub struct Recovered {
     pub entries: Vec<EndpointEntry>,
     /// The last event admitted.
     pub last_event: Option<EventId>,
+    /// All replays that are remembered.
+    pub replays: Vec<Replay>,
 }
 
 /// Bounds on everything.

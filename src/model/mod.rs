@@ -11,6 +11,7 @@ pub mod flow;
 pub mod attempt;
 pub mod endpoint;
 pub mod record;
+pub mod replay;
 pub mod view;
 pub mod queue;
 pub mod problem;
@@ -21,10 +22,13 @@ pub use attempt::{
 pub use endpoint::{Endpoint, EndpointState, Held, Opened, RetryPolicy, Schedule};
 pub use event::{Attributes, Event, EventType, IdempotencyKey, Submission, TypeGlob};
 pub use flow::{BreakerPolicy, Flow, OnFailure, OrderPolicy, Rate};
-pub use id::{DeliveryId, EndpointNo, EventId, IdError};
+pub use id::{DeliveryId, EndpointNo, EventId, IdError, ReplayId};
 pub use problem::Code;
 pub use record::{
     Admit, Class, DeliveryState, Due, EndpointEntry, KeyRef, LaneCounts, Order, OrderKey, Progress,
     Receipt, Record,
+};
+pub use replay::{
+    Replay, ReplayAction, ReplayCounts, ReplayFilter, ReplayMove, ReplayState, ReplayStep,
 };
 pub use time::Time;

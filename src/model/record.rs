@@ -18,6 +18,7 @@ use crate::model::event::Event;
 use crate::model::id::DeliveryId;
 use crate::model::id::EndpointNo;
 use crate::model::id::EventId;
+use crate::model::replay::ReplayStep;
 use crate::model::time::Time;
 
 /// The two queues of a lane.
@@ -197,6 +198,8 @@ pub enum Record {
     },
     /// An endpoint's entry is written or changed. Answer: `Applied`.
     Endpoint(Box<EndpointEntry>),
+    /// A replay begins, goes on by some deliveries, or ends. Answer: `Replayed`.
+    Replay(Box<ReplayStep>),
 }
 
 /// What the store knows of an endpoint.
@@ -269,6 +272,9 @@ pub enum Receipt {
     },
     /// The delivery's state does not allow it; nothing was written.
     Refused(DeliveryState),
+    /// A step of a replay was made: of each of its deliveries, in order, `Moved`; `Refused` if its
+    /// state is not the one that is looked for, or `Stale` if the replay has been there before.
+    Replayed(Vec<Receipt>),
     /// Waiting deliveries were ended.
     Swept {
         /// Those that stood in the lane.

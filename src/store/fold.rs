@@ -8,6 +8,7 @@ mod admit;
 mod command;
 mod guard;
 mod order;
+mod replay;
 
 pub use admit::resume;
 
@@ -66,6 +67,7 @@ pub fn apply(batches: &mut Batches, record: &Record) -> Result<Receipt, CommitEr
             command::sweep(batches, *endpoint, step, usize::from(*limit))
         }
         Record::Endpoint(entry) => endpoint(batches, entry),
+        Record::Replay(step) => replay::apply(batches, step),
     }
 }
 

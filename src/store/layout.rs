@@ -20,11 +20,13 @@
 //! | order | endpoint, key hash (u64), zeros | the event whose delivery may go |
 //! | order | endpoint, key hash (u64), event | [`Behind`]: it waits behind that one |
 //! | versions | endpoint, key hash (u64) | the highest version admitted |
+//! | replays | replay | [`Replay`] |
 //! | pieces | a key of another table, piece (u16) | the rest of a value too long for one entry |
 //!
 //! [`EndpointEntry`]: crate::model::EndpointEntry
 //! [`LaneCounts`]: crate::model::LaneCounts
 //! [`Progress`]: crate::model::Progress
+//! [`Replay`]: crate::model::Replay
 //! [`Step`]: crate::model::Step
 
 mod keys;
@@ -87,4 +89,6 @@ pub const PIECES: Table = table(12, 1, ORDERED_BYTES);
 pub const ORDER: Table = table(13, 5, SCATTERED_BYTES);
 /// The highest version of a key that was admitted.
 pub const VERSIONS: Table = table(14, 5, SCATTERED_BYTES);
-// Numbers from 15 on are for tables to come (quarantine, sources, tokens, replays).
+/// Replays, running and ended.
+pub const REPLAYS: Table = table(16, 1, SCATTERED_BYTES);
+// Other numbers from 15 on are for tables to come (quarantine, sources, tokens).

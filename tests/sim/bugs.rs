@@ -56,6 +56,12 @@ pub enum Bug {
     ForgetsToPromote,
     /// The same thing is told again and again.
     RepeatsItself,
+    /// Of what a replay does, its new place and its counts are not written.
+    ForgetsWhereReplaysAre,
+    /// Now and then, a replay passes a delivery over.
+    LeavesOutOfReplays,
+    /// What a replay sends again is due at once.
+    IgnoresRatesOfReplays,
     /// Fewer attempts at once than there may be: only a crowd shows it.
     FewerPlaces,
 }
@@ -79,6 +85,9 @@ impl Bug {
         Bug::ForgetsToPark,
         Bug::ForgetsToPromote,
         Bug::RepeatsItself,
+        Bug::ForgetsWhereReplaysAre,
+        Bug::LeavesOutOfReplays,
+        Bug::IgnoresRatesOfReplays,
     ];
 
     /// The limits as the engine is told of them.
@@ -112,6 +121,13 @@ impl Bug {
         for record in records {
             match record {
                 Record::Admit(admit) if self == Bug::ForgetsKeys => admit.key = None,
+                Record::Replay(step) if self == Bug::LeavesOutOfReplays && rng.u32(0..4) == 0 => {
+                    step.moves.pop();
+                }
+                Record::Replay(step) if self == Bug::IgnoresRatesOfReplays => {
+                    let at = step.at;
+                    step.moves.iter_mut().for_each(|each| each.due = at);
+                }
                 Record::Step { parks, .. } if self == Bug::ForgetsToPark => *parks = false,
                 Record::Step { step, .. }
                     if self == Bug::CallsDeadDelivered
@@ -174,6 +190,14 @@ impl Bug {
                 let receipt = outbox.apply(record);
                 if let Receipt::Moved { to: Some(to), .. } = &receipt {
                     outbox.due.entry(delivery.endpoint).or_default().remove(to);
+                }
+                receipt
+            }
+            Record::Replay(step) if self == Bug::ForgetsWhereReplaysAre => {
+                let before = outbox.replays.get(&step.replay.id).cloned();
+                let receipt = outbox.apply(record);
+                if let Some(before) = before.filter(|_| step.replay.is_running()) {
+                    outbox.replays.insert(before.id, before);
                 }
                 receipt
             }

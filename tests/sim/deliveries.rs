@@ -121,6 +121,11 @@ impl World {
                 self.check_probe(*delivery, step);
                 self.mark_step(step);
             }
+            (Record::Replay(_), Receipt::Replayed(receipts)) => {
+                if receipts.iter().any(|receipt| matches!(receipt, Receipt::Refused(_))) {
+                    self.marks.hit("replay meets what has gone on");
+                }
+            }
             (Record::Command { .. }, Receipt::Moved { promoted: Some(_), .. }) => {
                 self.marks.hit("cancelled before others of its key");
             }

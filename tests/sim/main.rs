@@ -21,6 +21,7 @@ mod marks;
 mod operators;
 mod outbox;
 mod receivers;
+mod replays;
 mod reports;
 mod world;
 
@@ -181,6 +182,7 @@ fn world_of(seed: u64, bug: Bug, count: u32, rng: &mut Rng) -> World {
         reported: reports::Told::default(),
         calm: false,
         crowd: None,
+        begun: replays::Begun::default(),
         history: 0xcbf2_9ce4_8422_2325,
     }
 }
@@ -229,6 +231,7 @@ fn run(seed: u64, bug: Bug) -> World {
     let end = world.let_parked_keys_go();
     run_until(&mut world, end);
     check(&world);
+    world.check_replays();
     world
 }
 

@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 
 /// Each rare path, by name.
 pub const ALL: &[&str] = &[
+    "a replay's list unreadable",
+    "as many replays as may run",
     "batch refused as a whole",
     "breaker opened",
     "cancelled before others of its key",
     "cancelled in flight",
     "cancelled while waiting",
     "crash with commits half written",
+    "crash with a replay half done",
     "crash with deliveries in flight",
     "dead: deadline of its key",
     "dead: exhausted",
@@ -35,6 +38,10 @@ pub const ALL: &[&str] = &[
     "queue full",
     "queue read from disk",
     "rate used in full",
+    "replay cancelled",
+    "replay done",
+    "replay meets what has gone on",
+    "replay of many steps",
     "reply lost and asked again",
     "retry after honoured",
     "sent again behind another of its key",

@@ -13,4 +13,5 @@ mod order;
 #[expect(dead_code, unreachable_pub, reason = "the simulator needs more of it")]
 #[path = "../sim/outbox.rs"]
 mod outbox;
+mod replay;
 mod support;

@@ -96,6 +96,17 @@ pub(super) fn slice(
     Ok(Slice { rows: page.rows, next })
 }
 
+/// Whether a delivery fits the filter.
+pub(super) fn fits(
+    reader: &Reader,
+    lens: &Lens,
+    filter: &DeliveryFilter,
+    id: DeliveryId,
+) -> Answer<bool> {
+    let query = Query { reader, lens, filter, only: only(lens, filter)? };
+    Ok(query.row(id, None).map_err(unreadable)?.is_some())
+}
+
 /// The endpoint that the filter names, as it is shown.
 fn only(lens: &Lens, filter: &DeliveryFilter) -> Answer<Option<EndpointNo>> {
     let Some(name) = &filter.endpoint else { return Ok(None) };

@@ -38,6 +38,16 @@ pub(super) fn apply(
     let raw_bytes = layout::encode(step).len();
     batches.room(MOVE_OPERATIONS_MAX + large::operations_max(raw_bytes))?;
     let place = find(batches, delivery)?;
+    judge(batches, delivery, step, place)
+}
+
+/// As [`apply`], for a delivery that stands there. The room for it is made.
+pub(super) fn judge(
+    batches: &mut Batches,
+    delivery: DeliveryId,
+    step: &Step,
+    place: Place,
+) -> Result<Receipt, CommitError> {
     let again = matches!(step.next, Next::Wait { .. });
     let cancel = matches!(step.next, Next::Cancelled);
     let key = place.key;
@@ -133,12 +143,12 @@ pub(super) fn sweep(
 }
 
 /// Where a delivery stands, and the key that it is ordered by.
-struct Place {
-    stands: Stands,
+pub(super) struct Place {
+    pub(super) stands: Stands,
     key: Option<OrderKey>,
 }
 
-enum Stands {
+pub(super) enum Stands {
     Flight,
     Lane(Due),
     Dead(Time),
@@ -147,7 +157,7 @@ enum Stands {
 }
 
 impl Stands {
-    fn state(&self) -> DeliveryState {
+    pub(super) fn state(&self) -> DeliveryState {
         match self {
             Stands::Flight => DeliveryState::Sending,
             Stands::Lane(due) if due.class == Class::Fresh => DeliveryState::Queued,
@@ -159,7 +169,7 @@ impl Stands {
     }
 }
 
-fn find(batches: &mut Batches, delivery: DeliveryId) -> Result<Place, ReadError> {
+pub(super) fn find(batches: &mut Batches, delivery: DeliveryId) -> Result<Place, ReadError> {
     let key = layout::event_key(delivery.event);
     let head = match large::get(&mut batches.packed, &layout::EVENTS, &key)? {
         Some(raw) => layout::decode::<EventHead>(&key, &raw)?,
