@@ -24,7 +24,6 @@ use crate::model::Rate;
 use crate::model::ReplayAction;
 use crate::model::replay::REPLAY_GAP_MIN;
 use crate::model::replay::REPLAY_IDS_MAX;
-use crate::model::replay::REPLAY_RATE_DEFAULT;
 use crate::model::replay::view::FilterView;
 use crate::model::view::Fault;
 use crate::model::view::Page;
@@ -90,27 +89,26 @@ pub(super) async fn cancel<B: Backend>(
     Ok(body::json(StatusCode::OK, &room.backend.cancel_replay(id, actor).await?))
 }
 
-/// Only what has come to an end can be sent again, and dead deliveries are what people mean.
+/// What is asked for, if it can be done. Dead deliveries are what people mean to send again, if
+/// they do not say.
 fn checked(body: Body) -> Result<ReplayOrder, Refusal> {
     let Body { mut filter, action, rate, .. } = body;
     let mut faults = Vec::new();
-    match action {
-        ReplayAction::Replay => {
-            use DeliveryState::{Cancelled, Dead, Delivered};
-            let state = *filter.state.get_or_insert(Dead);
-            if !matches!(state, Dead | Cancelled | Delivered) {
-                let detail =
-                    format!("{state} deliveries cannot be replayed: dead, cancelled, delivered");
-                faults.push(Fault::new("/filter/state", "state", detail));
-            }
-        }
+    if action == ReplayAction::Replay {
+        filter.state.get_or_insert(DeliveryState::Dead);
+    }
+    let legal = states(action);
+    if let Some(state) = filter.state.filter(|state| !legal.contains(state)) {
+        let (word, legal) = (action.as_str(), words(legal));
+        let detail = format!("{word} is not for {state} deliveries: {legal}");
+        faults.push(Fault::new("/filter/state", "state", detail));
     }
     if filter.ids.len() > REPLAY_IDS_MAX {
         let detail = format!("names more than {REPLAY_IDS_MAX} deliveries");
         faults.push(Fault::new("/filter/ids", "range", detail));
     }
     let rate = rate.map(|pace| Rate { count: pace.count(), per: pace.per(), burst: 1 });
-    let rate = rate.unwrap_or(REPLAY_RATE_DEFAULT);
+    let rate = rate.unwrap_or(action.rate_default());
     if rate.gap() < REPLAY_GAP_MIN {
         faults.push(Fault::new("/rate", "range", "must be 1000/s at most"));
     }
@@ -119,4 +117,19 @@ fn checked(body: Body) -> Result<ReplayOrder, Refusal> {
     } else {
         Err(Problem::invalid(faults).into())
     }
+}
+
+/// The states of deliveries that an action may be asked for.
+fn states(action: ReplayAction) -> &'static [DeliveryState] {
+    use DeliveryState::{Cancelled, Dead, Delivered, Held, Queued, Waiting};
+    match action {
+        ReplayAction::Replay => &[Dead, Cancelled, Delivered],
+        ReplayAction::Cancel => &[Queued, Waiting, Held, Dead],
+        ReplayAction::Hold => &[Queued, Waiting, Held],
+        ReplayAction::Release => &[Held],
+    }
+}
+
+fn words(states: &[DeliveryState]) -> String {
+    states.iter().map(|state| state.as_str()).collect::<Vec<_>>().join(", ")
 }

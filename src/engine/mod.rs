@@ -255,6 +255,9 @@ impl Engine {
     }
 
     fn loaded(&mut self, no: EndpointNo, class: Class, mut rows: Vec<(Due, Progress)>, end: bool) {
+        // what is on hold is the end of the queue, as far as anything there will ever be due
+        let end = end || rows.last().is_some_and(|(due, _)| due.is_on_hold());
+        rows.retain(|(due, _)| !due.is_on_hold());
         // what went into flight meanwhile is told apart; where it goes from there, it is queued
         rows.retain(|(due, _)| !self.flights.has(DeliveryId::new(due.event, no)));
         let rows_max = self.shelf_rows_max();
@@ -307,6 +310,10 @@ impl Engine {
 
     /// A row that was just written to a queue.
     fn queue(&mut self, no: EndpointNo, due: Due, progress: Progress, event: Option<Arc<Event>>) {
+        if due.is_on_hold() {
+            self.count(no, due.class, 1);
+            return;
+        }
         let rows_max = self.shelf_rows_max();
         let room = self.limits.body_bytes_max.saturating_sub(self.body_bytes);
         let event = event.filter(|event| event.body.len() <= room);

@@ -47,6 +47,12 @@ impl Due {
         Due { class: Class::Fresh, at: Time::ZERO, event }
     }
 
+    /// Whether nobody takes it from there until a person says so: what is on hold stands at the
+    /// end of its queue, behind everything that will ever be due.
+    pub fn is_on_hold(&self) -> bool {
+        self.at == Time::MAX
+    }
+
     /// The place of a delivery that is due at a time.
     pub const fn timed(at: Time, event: EventId) -> Due {
         Due { class: Class::Timed, at, event }
@@ -85,6 +91,7 @@ impl Progress {
                 }
                 self.interrupted = if cut_short { self.interrupted.saturating_add(1) } else { 0 };
             }
+            StepKind::Command { .. } if step.next.is_on_hold() || step.next.is_released() => {}
             StepKind::Command { .. } => {
                 self.plan_from = self.attempts;
                 self.interrupted = 0;
@@ -294,7 +301,7 @@ pub enum DeliveryState {
     Sending,
     /// Tried, and to be tried again at a time.
     Waiting,
-    /// Waiting or queued, at an endpoint that is paused or disabled.
+    /// Waiting or queued, at an endpoint that is paused or disabled; or put aside by a person.
     Held,
     /// Done.
     Delivered,

@@ -42,13 +42,32 @@ pub enum ReplayAction {
     /// What has ended is sent again.
     #[default]
     Replay,
+    /// What waits is ended; what is dead, too, if the filter says so.
+    Cancel,
+    /// What waits is put aside: it is not due until it is released. It may expire then.
+    Hold,
+    /// What was put aside is due again, at its turn, or when it would have been, if that is later.
+    Release,
 }
 
 impl ReplayAction {
+    /// How many deliveries it is done to where nobody says: what calls no endpoint is quicker.
+    pub const fn rate_default(self) -> Rate {
+        match self {
+            ReplayAction::Replay | ReplayAction::Release => REPLAY_RATE_DEFAULT,
+            ReplayAction::Cancel | ReplayAction::Hold => {
+                Rate { count: 1_000, ..REPLAY_RATE_DEFAULT }
+            }
+        }
+    }
+
     /// Its word.
     pub const fn as_str(self) -> &'static str {
         match self {
             ReplayAction::Replay => "replay",
+            ReplayAction::Cancel => "cancel",
+            ReplayAction::Hold => "hold",
+            ReplayAction::Release => "release",
         }
     }
 }
@@ -68,6 +87,25 @@ pub struct ReplayFilter {
     pub until: Option<Time>,
     /// Only these, at most [`REPLAY_IDS_MAX`]; none: all.
     pub ids: Vec<DeliveryId>,
+}
+
+impl ReplayFilter {
+    /// Whether an action is for a delivery that is in this state, as the store knows it: there,
+    /// only what a person has put aside is held. Who looks for what is held finds what waits at an
+    /// endpoint that is held back, too.
+    pub fn takes(&self, action: ReplayAction, state: DeliveryState) -> bool {
+        use DeliveryState::{Cancelled, Dead, Delivered, Held, Queued, Waiting};
+        let waits = matches!(state, Queued | Waiting);
+        let wanted = match action {
+            ReplayAction::Replay => matches!(state, Dead | Cancelled | Delivered),
+            ReplayAction::Cancel => {
+                waits || state == Held || state == Dead && self.state == Some(Dead)
+            }
+            ReplayAction::Hold => waits,
+            ReplayAction::Release => state == Held,
+        };
+        wanted && self.state.is_none_or(|only| only == state || only == Held && waits)
+    }
 }
 
 /// How far a replay is.
@@ -165,21 +203,18 @@ impl Replay {
         format!("{} {}", self.actor, self.id)
     }
 
-    /// Whether it is for a delivery that is in this state.
+    /// Whether it is for a delivery that is in this state, as the store knows it.
     pub fn takes(&self, state: DeliveryState) -> bool {
-        let wanted = match self.action {
-            ReplayAction::Replay => {
-                use DeliveryState::{Cancelled, Dead, Delivered};
-                matches!(state, Dead | Cancelled | Delivered)
-            }
-        };
-        wanted && self.filter.state.is_none_or(|only| only == state)
+        self.filter.takes(self.action, state)
     }
 
     /// What follows for a delivery whose turn is at this time.
     pub fn next_of(&self, due: Time) -> Next {
         match self.action {
             ReplayAction::Replay => Next::Wait { due, why: WaitReason::Requested },
+            ReplayAction::Cancel => Next::Cancelled,
+            ReplayAction::Hold => Next::Wait { due: Time::MAX, why: WaitReason::OnHold },
+            ReplayAction::Release => Next::Wait { due, why: WaitReason::Released },
         }
     }
 }

@@ -23,6 +23,8 @@ const COMMANDS: &[&str] = &[
     "delivery show",
     "delivery retry",
     "delivery cancel",
+    "delivery hold",
+    "delivery release",
     "queue",
     "simulate",
     "replay",

@@ -74,3 +74,34 @@ fn whoever_does_not_wait_is_told_the_id() {
     let ended = daemon.run(&["replay", "cancel", ID]);
     assert!(ended.stdout.starts_with(&format!("{ID} cancelled: 7 of 41")), "{}", ended.stdout);
 }
+
+#[test]
+fn many_are_put_on_hold_released_or_cancelled_by_a_filter() {
+    let done = |action: &str| {
+        let mut done = replay("done", 40);
+        done["action"] = json!(action);
+        done
+    };
+    let daemon = Daemon::scripted(vec![(200, found(41)), (202, done("hold")), (200, found(41))]);
+    let held = daemon.run(&["delivery", "hold", "--endpoint", "crm", "--type", "order.*"]);
+    assert_eq!(held.code, 0, "{}", held.stderr);
+    assert!(held.stdout.contains("done: 40 of 41 put on hold"), "{}", held.stdout);
+    assert!(held.stderr.starts_with("Would put 40 deliveries on hold."), "{}", held.stderr);
+    let body: Value = serde_json::from_slice(&daemon.request().body).unwrap();
+    assert_eq!((&body["action"], &body["filter"]["type"]), (&json!("hold"), &json!("order.*")));
+    assert_eq!(body["filter"]["state"], json!(null));
+    daemon.request();
+    let dry = daemon.run(&["delivery", "cancel", "--state", "held", "--dry-run"]);
+    assert_eq!(
+        (dry.code, dry.stdout.as_str()),
+        (0, "Would cancel 40 deliveries. Of 1 more the payload is gone.\n")
+    );
+    let body: Value = serde_json::from_slice(&daemon.request().body).unwrap();
+    assert_eq!((&body["action"], &body["filter"]["state"]), (&json!("cancel"), &json!("held")));
+    for all in ["cancel", "hold", "release"] {
+        let refused = daemon.run(&["delivery", all]);
+        assert_eq!(refused.code, 2, "it does not say which");
+    }
+    let both = daemon.run(&["delivery", "release", ID, "--endpoint", "crm"]);
+    assert_eq!(both.code, 2);
+}

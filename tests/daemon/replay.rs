@@ -29,7 +29,11 @@ fn with_dead(count: usize) -> (Receiver, Home, Daemon) {
 
 /// Begins a replay of all of them, and gives its path.
 fn replay(daemon: &Daemon, rate: &str) -> String {
-    let body = json!({"filter": {"endpoint": "billing"}, "rate": rate}).to_string();
+    begin(daemon, json!({"filter": {"endpoint": "billing"}, "rate": rate}))
+}
+
+fn begin(daemon: &Daemon, body: Value) -> String {
+    let body = body.to_string();
     let answer = daemon.ask(&Request::post("/v1/replays", body));
     assert_eq!(answer.status, 202, "{answer:?}");
     answer.headers["location"].clone()
@@ -125,4 +129,51 @@ fn more_replays_than_may_run_are_refused() {
     let cancelled = daemon.ask(&Request::post(&format!("{}/cancel", paths[0]), ""));
     assert_eq!(cancelled.status, 200);
     assert_eq!(daemon.ask(&Request::post("/v1/replays", body)).status, 202);
+}
+
+#[test]
+fn what_is_put_on_hold_waits_until_it_is_released_or_cancelled() {
+    let receiver = Receiver::start();
+    let home = Home::new().endpoint("billing", &receiver, "");
+    let daemon = home.start();
+    let state = |verb: &str| {
+        let path = format!("/v1/endpoints/billing/{verb}");
+        assert_eq!(daemon.ask(&Request::post(&path, "")).status, 200);
+    };
+    let done = |action: &str, filter: Value| {
+        let path = begin(&daemon, json!({"action": action, "filter": filter}));
+        daemon.until("it has ended", || daemon.show(&path)["state"] == "done");
+        counts(&daemon.show(&path))
+    };
+    state("pause");
+    for kind in ["order.made", "order.paid", "user.made", "user.paid"] {
+        daemon.submit(&Request::post(&format!("/v1/events/{kind}"), kind));
+    }
+    assert_eq!(done("hold", json!({"type": "order.*"})), [2, 2, 0]);
+    state("resume");
+    let bodies = |count| {
+        let mut bodies: Vec<_> = receiver.arrivals(count).into_iter().map(|a| a.body).collect();
+        bodies.sort();
+        bodies
+    };
+    assert_eq!(bodies(2), [&b"user.made"[..], b"user.paid"]);
+    let held = daemon.show("/v1/deliveries?state=held");
+    let rows = held["data"].as_array().unwrap();
+    assert_eq!(rows.len(), 2, "{held}");
+    assert!(rows.iter().all(|row| row["next_at"].is_null()), "{held}");
+    let reason = rows[0]["reason"].as_str().unwrap();
+    assert!(reason.starts_with("on hold by uid:"), "{reason}");
+    daemon.stop();
+    let daemon = home.start();
+    let done = |action: &str, filter: Value| {
+        let path = begin(&daemon, json!({"action": action, "filter": filter}));
+        daemon.until("it has ended", || daemon.show(&path)["state"] == "done");
+        counts(&daemon.show(&path))
+    };
+    assert_eq!(done("release", json!({"type": "order.made"})), [1, 1, 0]);
+    assert_eq!(bodies(3)[0], b"order.made");
+    assert_eq!(done("cancel", json!({"endpoint": "billing"})), [1, 1, 0]);
+    let ended = daemon.show("/v1/deliveries?state=cancelled");
+    assert_eq!(ended["data"][0]["event_type"], "order.paid");
+    assert!(!receiver.hears_more_within(Duration::from_millis(300)));
 }

@@ -62,6 +62,8 @@ pub enum Bug {
     LeavesOutOfReplays,
     /// What a replay sends again is due at once.
     IgnoresRatesOfReplays,
+    /// What is put on hold is due all the same.
+    DialsWhatIsOnHold,
     /// Fewer attempts at once than there may be: only a crowd shows it.
     FewerPlaces,
 }
@@ -88,6 +90,7 @@ impl Bug {
         Bug::ForgetsWhereReplaysAre,
         Bug::LeavesOutOfReplays,
         Bug::IgnoresRatesOfReplays,
+        Bug::DialsWhatIsOnHold,
     ];
 
     /// The limits as the engine is told of them.
@@ -200,6 +203,20 @@ impl Bug {
                     outbox.replays.insert(before.id, before);
                 }
                 receipt
+            }
+            Record::Replay(step) if self == Bug::DialsWhatIsOnHold => {
+                let Receipt::Replayed(mut receipts) = outbox.apply(record) else { unreachable!() };
+                for (each, receipt) in step.moves.iter().zip(&mut receipts) {
+                    let queue = outbox.due.entry(each.delivery.endpoint).or_default();
+                    if let Receipt::Moved { to: Some(to), .. } = receipt
+                        && to.is_on_hold()
+                        && let Some(progress) = queue.remove(to)
+                    {
+                        *to = Due::timed(step.at, to.event);
+                        queue.insert(*to, progress);
+                    }
+                }
+                Receipt::Replayed(receipts)
             }
             Record::Admit(admit) if self == Bug::IgnoresOrder => {
                 let receipt = outbox.apply(record);

@@ -228,6 +228,8 @@ fn run(seed: u64, bug: Bug) -> World {
     run_until(&mut world, START + TROUBLE);
     heal(&mut world);
     run_until(&mut world, START + TROUBLE + PEACE);
+    let end = world.release_all();
+    run_until(&mut world, end);
     let end = world.let_parked_keys_go();
     run_until(&mut world, end);
     check(&world);

@@ -23,6 +23,7 @@ use postrider::model::Progress;
 use postrider::model::Receipt;
 use postrider::model::Record;
 use postrider::model::Replay;
+use postrider::model::ReplayAction;
 use postrider::model::ReplayId;
 use postrider::model::ReplayStep;
 use postrider::model::Step;
@@ -209,6 +210,7 @@ impl Outbox {
         match self.steps.get(&delivery).and_then(|steps| steps.last()).map(|step| step.next) {
             None => DeliveryState::Queued,
             Some(Next::Delivered) => DeliveryState::Delivered,
+            Some(next) if next.is_on_hold() => DeliveryState::Held,
             Some(Next::Wait { .. }) => DeliveryState::Waiting,
             Some(Next::Dead { .. }) => DeliveryState::Dead,
             Some(Next::Cancelled) => DeliveryState::Cancelled,
@@ -299,7 +301,11 @@ impl Outbox {
                 Receipt::Refused(state)
             } else {
                 let kind = StepKind::Command { actor: actor.clone() };
-                let next = step.replay.next_of(each.due);
+                let due = match step.replay.action {
+                    ReplayAction::Release => each.due.max(self.due_before_hold(each.delivery)),
+                    _ => each.due,
+                };
+                let next = step.replay.next_of(due);
                 self.command(each.delivery, Step { at: step.at, kind, next })
             });
         }
@@ -312,6 +318,16 @@ impl Outbox {
             self.replays.remove(&oldest);
         }
         Receipt::Replayed(receipts)
+    }
+
+    fn due_before_hold(&self, delivery: DeliveryId) -> Time {
+        let before = self.steps[&delivery].iter().rev().nth(1);
+        let deliver_at = self.events[&delivery.event].attributes.deliver_at;
+        match before.map(|step| step.next) {
+            Some(Next::Wait { due, .. }) => due,
+            Some(_) => Time::ZERO,
+            None => deliver_at.unwrap_or(Time::ZERO),
+        }
     }
 
     /// The steps of a delivery that somebody made.

@@ -33,18 +33,18 @@ pub struct Begun(BTreeMap<ReplayId, BTreeSet<DeliveryId>>);
 
 impl Outbox {
     /// The deliveries that a filter finds, in the order of the list, with their places in it.
-    fn found(&self, filter: &ReplayFilter) -> Vec<([u8; 28], DeliveryId)> {
+    fn found(&self, action: ReplayAction, filter: &ReplayFilter) -> Vec<([u8; 28], DeliveryId)> {
         let all = self.events.values().flat_map(|event| {
             event.targets.iter().map(|no| DeliveryId::new(event.id, *no)).collect::<Vec<_>>()
         });
         let wanted = |delivery: &DeliveryId| {
             filter.endpoint.is_none_or(|no| no == delivery.endpoint)
-                && filter.state == Some(self.state(*delivery))
+                && filter.takes(action, self.state(*delivery))
         };
         let place = |delivery: DeliveryId| {
             let dead = filter.state == Some(DeliveryState::Dead);
-            let at = self.steps[&delivery].last().map_or(Time::ZERO, |step| step.at);
-            let at = if dead { at } else { Time::ZERO };
+            let last = self.steps.get(&delivery).and_then(|steps| steps.last());
+            let at = last.filter(|_| dead).map_or(Time::ZERO, |step| step.at);
             let mut place = [0; 28];
             place[..8].copy_from_slice(&at.as_micros().to_be_bytes());
             place[8..].copy_from_slice(&delivery.to_bytes());
@@ -61,8 +61,10 @@ impl World {
     pub fn begin_replay(&mut self, endpoint: EndpointNo) {
         let states = [DeliveryState::Dead, DeliveryState::Delivered, DeliveryState::Cancelled];
         let state = if self.rng.bool() { 0 } else { self.rng.usize(..states.len()) };
+        use ReplayAction::{Cancel, Hold, Release, Replay};
+        let action = [Replay, Replay, Replay, Cancel, Hold, Release][self.rng.usize(..6)];
         let filter = ReplayFilter {
-            state: Some(states[state]),
+            state: Some(states[state]).filter(|_| action == Replay),
             endpoint: self.rng.bool().then_some(endpoint),
             ..ReplayFilter::default()
         };
@@ -71,8 +73,8 @@ impl World {
             per: Duration::from_secs(self.rng.u64(1..4)),
             burst: 1,
         };
-        let found = self.applied.found(&filter);
-        let (action, matched) = (ReplayAction::Replay, found.len() as u64);
+        let found = self.applied.found(action, &filter);
+        let matched = found.len() as u64;
         let before: BTreeSet<_> = self.engine.replays().map(|replay| replay.id).collect();
         let new = NewReplay { action, filter, rate, matched };
         self.command(Command::Replay(Box::new(new)));
@@ -93,6 +95,17 @@ impl World {
         }
     }
 
+    /// What is on hold is sent after all. Returns by when that has come to its end.
+    pub fn release_all(&mut self) -> Time {
+        let all = self.disk.found(ReplayAction::Release, &ReplayFilter::default());
+        let all: Vec<_> = all.into_iter().map(|(_, delivery)| delivery).collect();
+        self.sent_again.extend(all.iter().copied());
+        if !all.is_empty() {
+            self.command(Command::Retry(all));
+        }
+        self.now + Duration::from_secs(7_200)
+    }
+
     /// The engine asks for rows. The page may be short, and it may fail.
     pub fn scans(&mut self, scan: Scan) {
         let wait = Duration::from_micros(self.rng.u64(10..40_000));
@@ -107,7 +120,7 @@ impl World {
             return self.tell(postrider::engine::Input::Scanned { replay, page: None });
         }
         let limit = self.rng.usize(0..=scan.limit);
-        let found = self.applied.found(&scan.filter);
+        let found = self.applied.found(scan.action, &scan.filter);
         let behind =
             |place: &[u8; 28]| scan.after.as_deref().is_none_or(|after| place[..] < *after);
         let left: Vec<_> = found.into_iter().filter(|(place, _)| behind(place)).collect();
@@ -151,6 +164,9 @@ impl World {
         };
         let mut dues: Vec<_> = steps.iter().map(|(_, step)| due(step)).collect();
         dues.sort_unstable();
+        if replay.action != ReplayAction::Replay {
+            dues.clear();
+        }
         let gap = replay.rate.gap();
         let even = dues.windows(2).all(|pair| pair[1].since(pair[0]) >= gap);
         assert!(even, "seed {seed}: {id} is faster than {:?}", replay.rate);
@@ -163,14 +179,23 @@ impl World {
         let others = |delivery: &DeliveryId| {
             let steps = self.disk.steps[delivery].iter();
             let mut late = steps.filter(|step| step.at >= replay.created);
+            // what waits goes on by itself
             let by_other = |kind: &StepKind| match kind {
                 StepKind::Command { actor: other } => *other != actor,
-                _ => false,
+                _ => replay.action != ReplayAction::Replay,
             };
             late.any(|step| by_other(&step.kind)) || self.removed.contains(&delivery.endpoint)
         };
         let left = matched.difference(&deliveries).filter(|delivery| !others(delivery));
         assert_eq!(left.collect::<Vec<_>>(), Vec::<&DeliveryId>::new(), "seed {seed}: {id}");
+        if submitted > 0 {
+            match replay.action {
+                ReplayAction::Replay => {}
+                ReplayAction::Cancel => self.marks.hit("many cancelled"),
+                ReplayAction::Hold => self.marks.hit("put on hold"),
+                ReplayAction::Release => self.marks.hit("released"),
+            }
+        }
         self.marks.hit(if submitted > 20 { "replay of many steps" } else { "replay done" });
     }
 }

@@ -133,3 +133,43 @@ fn the_largest_step_is_one_unit_and_the_writer_does_what_the_plain_model_does() 
         assert_eq!(known, outbox.replays.values().cloned().collect::<Vec<_>>(), "seed {seed}");
     }
 }
+
+#[test]
+fn what_is_on_hold_is_due_again_when_it_would_have_been() {
+    let mut store = Store::new();
+    let mut delayed = event(1, bytes::Bytes::new(), &[3]);
+    delayed.attributes.deliver_at = Some(at(3_600_000));
+    store.commit(vec![admit(delayed, &[]), simple(2, &[3], &[])]);
+    let of = |n, action| Replay { action, filter: ReplayFilter::default(), ..replay(n) };
+    store.one(step(of(1, ReplayAction::Hold), [1, 2].map(|n| delivery(n, 3))));
+    store.reopen();
+    for n in [1, 2] {
+        assert_eq!(turns(&mut store, n), (DeliveryState::Held, 1));
+    }
+    let rows = store.reader().load(EndpointNo(3), Class::Timed, None, 9).unwrap();
+    assert!(rows.iter().all(|(due, _)| due.is_on_hold()), "{rows:?}");
+    let again = store.one(step(of(2, ReplayAction::Hold), [delivery(1, 3)]));
+    assert_eq!(again, Receipt::Replayed(vec![Receipt::Refused(DeliveryState::Held)]));
+    store.one(step(of(3, ReplayAction::Release), [1, 2].map(|n| delivery(n, 3))));
+    let rows = store.reader().load(EndpointNo(3), Class::Timed, None, 9).unwrap();
+    let turn = at(2) + Duration::from_secs(600);
+    let dues: Vec<_> = rows.iter().map(|(due, _)| *due).collect();
+    assert_eq!(dues, [Due::timed(turn, id(2)), Due::timed(at(3_600_000), id(1))]);
+    store.one(step(of(4, ReplayAction::Cancel), [1, 2].map(|n| delivery(n, 3))));
+    assert_eq!(turns(&mut store, 2), (DeliveryState::Cancelled, 3));
+    assert_eq!(store.lane(3), LaneCounts::default());
+}
+
+#[test]
+fn a_hold_does_not_begin_the_retry_plan_anew() {
+    let mut store = Store::new();
+    store.commit(vec![simple(1, &[3], &[3]), attempt(1, 3, Outcome::Http5xx, wait(60))]);
+    let of = |n, action| Replay { action, filter: ReplayFilter::default(), ..replay(n) };
+    store.one(step(of(1, ReplayAction::Hold), [delivery(1, 3)]));
+    store.one(step(of(2, ReplayAction::Release), [delivery(1, 3)]));
+    let progress = store.reader().delivery(delivery(1, 3)).unwrap().progress;
+    assert_eq!((progress.attempts, progress.plan_from, progress.steps), (1, 0, 3));
+    store.one(command(1, 3, wait(60)));
+    let progress = store.reader().delivery(delivery(1, 3)).unwrap().progress;
+    assert_eq!((progress.attempts, progress.plan_from), (1, 1), "to be sent again does");
+}

@@ -1,5 +1,8 @@
 //! Replays: what the engine walks over is read here, and what people want of it is given to it.
 //!
+//! What a filter finds is decided twice by the same rule ([`ReplayFilter::takes`]): here, and by the
+//! writer when it comes to it. What is under way when its turn comes is passed over, and counted.
+//!
 //! The list of dead deliveries is walked from the newest on: what is sent again and dies again
 //! meanwhile comes in at its beginning. Any other is walked in the order of events, which never
 //! changes. Neither does a place in them, so that a walk goes on there after a restart.
@@ -30,6 +33,7 @@ use crate::engine::Reply;
 use crate::engine::Scan;
 use crate::model::Code;
 use crate::model::DeliveryId;
+use crate::model::DeliveryState;
 use crate::model::Replay;
 use crate::model::ReplayAction;
 use crate::model::ReplayFilter;
@@ -70,7 +74,7 @@ async fn page(shared: &Shared, scan: Scan) -> Answer<ReplayPage> {
         if filter.ids.is_empty() {
             listed(reader, &lens, &filter, action, Window { limit, after })
         } else {
-            named(reader, &lens, &filter, after, limit)
+            named(reader, &lens, &filter, action, Window { limit, after })
         }
     })
     .await
@@ -84,18 +88,19 @@ fn listed(
     action: ReplayAction,
     window: Window,
 ) -> Answer<ReplayPage> {
-    let state = match action {
-        ReplayAction::Replay => filter.state,
-    };
-    let filter = DeliveryFilter {
-        state,
+    let takes = |state| filter.takes(action, state);
+    let wanted = DeliveryFilter {
+        state: filter.state,
         endpoint: filter.endpoint.map(|no| lens.rules.book.name(no)),
         types: filter.types.clone(),
         outcome: None,
         since: filter.since,
         until: filter.until,
     };
-    let mut slice = deliveries::slice(reader, lens, &filter, &window)?;
+    let mut slice = match filter.state {
+        Some(DeliveryState::Dead) => deliveries::slice(reader, lens, &wanted, &window)?,
+        _ => deliveries::walk(reader, lens, &wanted, &takes, &window)?,
+    };
     slice.rows.retain(|row| lens.rules.book.page(row.id.endpoint).is_some());
     let found = slice.rows.len();
     slice.rows.retain(|row| row.event_type.is_some());
@@ -108,9 +113,11 @@ fn named(
     reader: &Reader,
     lens: &Lens,
     filter: &ReplayFilter,
-    after: Option<Vec<u8>>,
-    limit: usize,
+    action: ReplayAction,
+    window: Window,
 ) -> Answer<ReplayPage> {
+    let Window { limit, after } = window;
+    let takes = |state| filter.takes(action, state);
     let after = after.map(|bytes| <[u8; 20]>::try_from(bytes).map(DeliveryId::from_bytes));
     let after = after.transpose().map_err(|_| BackendError::BadPosition)?;
     let mut left = filter.ids.iter().filter(|id| after.is_none_or(|after| **id > after));
@@ -121,7 +128,7 @@ fn named(
             page.expired += 1;
         } else if lens.rules.book.page(id.endpoint).is_some() {
             let list = DeliveryFilter { state: filter.state, ..DeliveryFilter::default() };
-            let fits = deliveries::fits(reader, lens, &list, *id)?;
+            let fits = deliveries::fits(reader, lens, &list, &takes, *id)?;
             page.rows.extend(fits.then_some(*id));
         }
     }

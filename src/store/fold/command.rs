@@ -161,6 +161,7 @@ impl Stands {
         match self {
             Stands::Flight => DeliveryState::Sending,
             Stands::Lane(due) if due.class == Class::Fresh => DeliveryState::Queued,
+            Stands::Lane(due) if due.is_on_hold() => DeliveryState::Held,
             Stands::Lane(_) => DeliveryState::Waiting,
             Stands::Dead(_) => DeliveryState::Dead,
             Stands::Ended(state) => *state,
@@ -197,7 +198,7 @@ pub(super) fn find(batches: &mut Batches, delivery: DeliveryId) -> Result<Place,
     Ok(Place { stands, key })
 }
 
-fn last_step(
+pub(super) fn last_step(
     batches: &mut Batches,
     delivery: DeliveryId,
 ) -> Result<Option<(Key, Bytes)>, ReadError> {

@@ -7,12 +7,15 @@
 use bytes::Bytes;
 
 use crate::model::DeliveryId;
+use crate::model::Next;
 use crate::model::Receipt;
 use crate::model::Replay;
+use crate::model::ReplayAction;
 use crate::model::ReplayMove;
 use crate::model::ReplayStep;
 use crate::model::Step;
 use crate::model::StepKind;
+use crate::model::Time;
 use crate::model::replay::REPLAY_STEP_MAX;
 use crate::model::replay::REPLAYS_KEPT_MAX;
 use crate::store::batches::Batches;
@@ -20,8 +23,10 @@ use crate::store::batches::CommitError;
 use crate::store::batches::OPERATIONS_MAX;
 use crate::store::fold::MOVE_OPERATIONS_MAX;
 use crate::store::fold::command;
+use crate::store::large;
 use crate::store::layout;
 use crate::store::layout::CHUNK_BYTES_MAX;
+use crate::store::layout::EventHead;
 use crate::store::packed::ReadError;
 
 /// Page operations of one delivery, at most; the step in its log is short.
@@ -63,8 +68,34 @@ fn move_one(
         return Ok(Receipt::Refused(state));
     }
     let kind = StepKind::Command { actor };
+    let due = match step.replay.action {
+        ReplayAction::Release => due.max(due_before_hold(batches, delivery)?),
+        _ => due,
+    };
     let step = Step { at: step.at, kind, next: step.replay.next_of(due) };
     command::judge(batches, delivery, &step, place)
+}
+
+/// When a delivery that is on hold would have been due.
+fn due_before_hold(batches: &mut Batches, delivery: DeliveryId) -> Result<Time, ReadError> {
+    let first = layout::step_key(delivery, 0);
+    let hold = command::last_step(batches, delivery)?;
+    let before = match &hold {
+        Some((hold, _)) => batches.packed.last_before(&layout::STEPS, hold)?,
+        None => None,
+    };
+    if let Some((key, raw)) = before.filter(|(key, _)| *key >= first) {
+        let raw = large::joined_by_writer(&mut batches.packed, &key, raw)?;
+        return Ok(match layout::decode::<Step>(&key, &raw)?.next {
+            Next::Wait { due, .. } => due,
+            _ => Time::ZERO,
+        });
+    }
+    let key = layout::event_key(delivery.event);
+    let Some(raw) = large::get(&mut batches.packed, &layout::EVENTS, &key)? else {
+        return Ok(Time::ZERO);
+    };
+    Ok(layout::decode::<EventHead>(&key, &raw)?.first_due(delivery.event).at)
 }
 
 /// Whether a delivery's log names this actor.

@@ -10,12 +10,20 @@ use crate::model::replay::view::ReplayView;
 fn order(filter: FilterView) -> ReplayOrder {
     let state = filter.state.or(Some(DeliveryState::Dead));
     let filter = FilterView { state, ..filter };
-    ReplayOrder { action: ReplayAction::Replay, filter, rate: REPLAY_RATE_DEFAULT }
+    doing(ReplayAction::Replay, filter)
+}
+
+fn doing(action: ReplayAction, filter: FilterView) -> ReplayOrder {
+    ReplayOrder { action, filter, rate: REPLAY_RATE_DEFAULT }
 }
 
 /// Begins a replay, and waits until it has ended.
 async fn replayed(office: &Office, filter: FilterView) -> ReplayView {
-    let mut replay = office.replay(order(filter), actor()).await.unwrap();
+    done(office, order(filter)).await
+}
+
+async fn done(office: &Office, order: ReplayOrder) -> ReplayView {
+    let mut replay = office.replay(order, actor()).await.unwrap();
     while replay.state == ReplayState::Running {
         tokio::task::yield_now().await;
         replay = office.shown_replay(replay.id).await.unwrap();
@@ -66,4 +74,31 @@ async fn an_endpoint_that_is_not_there_has_nothing_to_replay() {
     let gone = BackendError::NotFound("endpoint");
     assert_eq!(office.count_replay(order(filter.clone())).await, Err(gone.clone()));
     assert_eq!(office.replay(order(filter), actor()).await, Err(gone));
+}
+
+#[tokio::test]
+async fn what_is_on_hold_is_listed_as_held_and_what_is_held_can_be_cancelled() {
+    let World { office, home: _home, .. } = World::new();
+    let to = |name: &str| FilterView { endpoint: Some(name.into()), ..FilterView::default() };
+    let of = |state| listed(&office, by_state(state));
+    let held = done(&office, doing(ReplayAction::Hold, to("crm"))).await;
+    assert_eq!((held.counts.matched, held.counts.submitted), (3, 3), "two queued, one waiting");
+    let on_hold = [(6, 2), (5, 2), (3, 2)].map(|(n, no)| delivery(n, no));
+    let rows = of(DeliveryState::Held).await;
+    // one waits at an endpoint that is gone
+    let mut found = ids(&rows);
+    found.retain(|id| *id != delivery(7, 3));
+    assert_eq!(found, on_hold);
+    let row = rows.iter().find(|row| row.id == on_hold[0]).unwrap();
+    assert_eq!(row.reason, Some(format!("on hold by uid:0 {}", held.id)));
+    assert_eq!((row.next_at, of(DeliveryState::Waiting).await.len()), (None, 0));
+    let ids = vec![delivery(5, 2), delivery(5, 1)];
+    let some = FilterView { ids, ..FilterView::default() };
+    let released = done(&office, doing(ReplayAction::Release, some)).await;
+    assert_eq!((released.counts.matched, released.counts.submitted), (1, 1));
+    assert_eq!(super::ids(&of(DeliveryState::Waiting).await), [delivery(5, 2)]);
+    let state = Some(DeliveryState::Held);
+    let cancelled = done(&office, doing(ReplayAction::Cancel, FilterView { state, ..to("crm") }));
+    assert_eq!(cancelled.await.counts.submitted, 2);
+    assert_eq!(super::ids(&of(DeliveryState::Cancelled).await), [delivery(6, 2), delivery(3, 2)]);
 }

@@ -14,6 +14,7 @@ use crate::cli::exit::Failure;
 use crate::cli::output::Context;
 use crate::cli::output::Row;
 use crate::cli::text;
+use crate::model::ReplayAction;
 use crate::model::ReplayState;
 use crate::model::Time;
 use crate::model::replay::view::ReplayView;
@@ -55,11 +56,17 @@ async fn watch(
 }
 
 /// How far it is, in a line.
-pub(super) fn line(replay: &ReplayView) -> String {
+pub(in crate::cli) fn line(replay: &ReplayView) -> String {
     let counts = &replay.counts;
     let (submitted, matched) = (text::count(counts.submitted), text::count(counts.matched));
     let (id, state) = (replay.id, replay.state.as_str());
-    let mut line = format!("{id} {state}: {submitted} of {matched} sent again");
+    let done = match replay.action {
+        ReplayAction::Replay => "sent again",
+        ReplayAction::Cancel => "cancelled",
+        ReplayAction::Hold => "put on hold",
+        ReplayAction::Release => "released",
+    };
+    let mut line = format!("{id} {state}: {submitted} of {matched} {done}");
     for (count, what) in [(counts.expired, "without payload"), (counts.skipped, "skipped")] {
         if count > 0 {
             line.push_str(&format!(", {} {what}", text::count(count)));
@@ -69,7 +76,7 @@ pub(super) fn line(replay: &ReplayView) -> String {
 }
 
 /// What it looks for, in words.
-pub(super) fn filter(replay: &ReplayView) -> String {
+pub(in crate::cli) fn filter(replay: &ReplayView) -> String {
     let filter = &replay.filter;
     let parts = [
         filter.state.map(|state| state.to_string()),
@@ -84,12 +91,13 @@ pub(super) fn filter(replay: &ReplayView) -> String {
 
 impl Row for ReplayView {
     const COLUMNS: &'static [&'static str] =
-        &["REPLAY", "STATE", "BEGAN", "SENT", "OF", "SKIPPED", "FILTER"];
+        &["REPLAY", "ACTION", "STATE", "BEGAN", "DONE", "OF", "SKIPPED", "FILTER"];
     const MORE: &'static [&'static str] = &["NO PAYLOAD", "RATE", "ACTOR"];
 
     fn cells(&self, time: &dyn Fn(Time) -> String) -> Vec<String> {
         vec![
             self.id.to_string(),
+            self.action.as_str().to_owned(),
             self.state.as_str().to_owned(),
             time(self.created_at),
             self.counts.submitted.to_string(),
