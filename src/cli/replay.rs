@@ -18,9 +18,6 @@ use crate::model::replay::view::ReplayView;
 use crate::model::view::Page;
 
 /// Send matching deliveries again
-///
-/// The daemon does it by itself, at a rate (100/s unless said otherwise), and goes on after a
-/// restart. So it does with what `delivery cancel`, `hold` and `release` do to many.
 #[derive(Clone, Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(super) struct ReplayArgs {

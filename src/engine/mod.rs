@@ -186,6 +186,7 @@ impl Engine {
     pub fn wake(&mut self, now: Time, out: &mut Vec<Effect>) {
         if !std::mem::replace(&mut self.begun, true) {
             self.lanes.values_mut().for_each(|lane| lane.begin(now));
+            self.replays.begin(now);
         }
         while let Some((at, lane)) = self.timers.first().copied()
             && at <= now
@@ -209,8 +210,7 @@ impl Engine {
     /// When [`Engine::wake`] is to be called next, if nothing happens before.
     pub fn next_wake(&self) -> Option<Time> {
         let timer = self.timers.first().map(|(at, _)| *at);
-        let replay = self.replays.next_wake().filter(|_| !self.replays_rest());
-        [timer, self.told.look, replay].into_iter().flatten().min()
+        [timer, self.told.look, self.next_turn()].into_iter().flatten().min()
     }
 
     /// The name of an endpoint.

@@ -3,8 +3,8 @@
 //! The engine asks for the next rows ([`Effect::Scan`]), commits what is done to them together with
 //! the place behind them, and goes on when their turns are over. Each delivery has a turn of its
 //! own, so that the rate is even; rows are asked for a little before that. What it does is stored
-//! with every step, so that it goes on after a restart. While the disk is low, while as much is
-//! pending as may be, and while the daemon is about to stop, no step is made.
+//! with every step, so that it goes on after a restart. While the disk is low, and while the daemon
+//! is about to stop, no step is made; nothing is sent again while as much is pending as may be.
 //!
 //! What is sent again stands in its lane among those that wait for a time, of which the lane takes
 //! one for each new delivery: so a replay leaves at least half of what an endpoint takes to others.
@@ -30,6 +30,7 @@ use crate::model::EventId;
 use crate::model::Receipt;
 use crate::model::Record;
 use crate::model::Replay;
+use crate::model::ReplayAction;
 use crate::model::ReplayCounts;
 use crate::model::ReplayId;
 use crate::model::ReplayMove;
@@ -94,14 +95,23 @@ impl Replays {
         self.running.values().map(|running| &running.replay)
     }
 
-    /// When one of them has something to do.
-    pub(crate) fn next_wake(&self) -> Option<Time> {
-        let waiting = self.running.values().filter(|running| running.phase == Phase::Waiting);
-        waiting.map(Running::looks_at).min()
+    /// The process has just begun. Should the clock have been set back before, the next turn of
+    /// each is still no further than a step may reach.
+    pub(crate) fn begin(&mut self, now: Time) {
+        for Running { replay, .. } in self.running.values_mut() {
+            let steps = u32::try_from(REPLAY_STEP_MAX).unwrap_or(1);
+            replay.next = replay.next.min(now + LEAD + replay.rate.gap() * steps);
+        }
     }
 }
 
 impl Running {
+    /// Whether it waits for its turn, and its turn may come.
+    fn may_go_on(&self, full: bool) -> bool {
+        let adds = self.replay.action == ReplayAction::Replay;
+        self.phase == Phase::Waiting && !(full && adds)
+    }
+
     /// When the rows of its next step are asked for.
     fn looks_at(&self) -> Time {
         self.replay.next.minus(LEAD)
@@ -194,8 +204,9 @@ impl Engine {
         if self.replays.running.is_empty() || self.replays_rest() {
             return;
         }
+        let full = self.is_full();
         for (id, running) in &mut self.replays.running {
-            if running.phase == Phase::Waiting && running.looks_at() <= now {
+            if running.may_go_on(full) && running.looks_at() <= now {
                 running.phase = Phase::Reading;
                 out.push(Effect::Scan(Box::new(Scan {
                     replay: *id,
@@ -208,9 +219,24 @@ impl Engine {
         }
     }
 
+    /// When one of them has something to do.
+    pub(crate) fn next_turn(&self) -> Option<Time> {
+        if self.replays.running.is_empty() || self.replays_rest() {
+            return None;
+        }
+        let full = self.is_full();
+        let running = self.replays.running.values().filter(|running| running.may_go_on(full));
+        running.map(Running::looks_at).min()
+    }
+
     /// Whether no step is to be made now.
-    pub(crate) fn replays_rest(&self) -> bool {
-        self.disk_low || self.draining != Draining::No || self.pending() >= self.limits.pending_max
+    fn replays_rest(&self) -> bool {
+        self.disk_low || self.draining != Draining::No
+    }
+
+    /// Whether as much is pending as may be.
+    fn is_full(&self) -> bool {
+        self.pending() >= self.limits.pending_max
     }
 
     /// Rows were read: the next step.

@@ -66,7 +66,7 @@ fn whoever_does_not_wait_is_told_the_id() {
     let begun = daemon.run(&["replay", "--detach", "--quiet"]);
     assert_eq!((begun.code, begun.stdout), (0, format!("{ID}\n")));
     let list = daemon.run(&["replay", "list"]);
-    assert!(list.stdout.starts_with(&format!("{ID}\trunning\t")), "{}", list.stdout);
+    assert!(list.stdout.starts_with(&format!("{ID}\treplay\trunning\t")), "{}", list.stdout);
     let shown = daemon.run(&["replay", "show", &ID[..14]]);
     let line = format!("{ID} running: 7 of 41 sent again, 1 without payload\n");
     assert!(shown.stdout.starts_with(&line), "{}", shown.stdout);

@@ -14,6 +14,7 @@ use postrider::model::Next;
 use postrider::model::Progress;
 use postrider::model::Receipt;
 use postrider::model::Record;
+use postrider::model::ReplayStep;
 use postrider::model::WaitReason;
 
 use crate::outbox::Outbox;
@@ -196,28 +197,7 @@ impl Bug {
                 }
                 receipt
             }
-            Record::Replay(step) if self == Bug::ForgetsWhereReplaysAre => {
-                let before = outbox.replays.get(&step.replay.id).cloned();
-                let receipt = outbox.apply(record);
-                if let Some(before) = before.filter(|_| step.replay.is_running()) {
-                    outbox.replays.insert(before.id, before);
-                }
-                receipt
-            }
-            Record::Replay(step) if self == Bug::DialsWhatIsOnHold => {
-                let Receipt::Replayed(mut receipts) = outbox.apply(record) else { unreachable!() };
-                for (each, receipt) in step.moves.iter().zip(&mut receipts) {
-                    let queue = outbox.due.entry(each.delivery.endpoint).or_default();
-                    if let Receipt::Moved { to: Some(to), .. } = receipt
-                        && to.is_on_hold()
-                        && let Some(progress) = queue.remove(to)
-                    {
-                        *to = Due::timed(step.at, to.event);
-                        queue.insert(*to, progress);
-                    }
-                }
-                Receipt::Replayed(receipts)
-            }
+            Record::Replay(step) => self.replay(outbox, record, step),
             Record::Admit(admit) if self == Bug::IgnoresOrder => {
                 let receipt = outbox.apply(record);
                 let Receipt::Seated { stale, .. } = &receipt else { return receipt };
@@ -252,5 +232,30 @@ impl Bug {
             }
             _ => outbox.apply(record),
         }
+    }
+
+    fn replay(self, outbox: &mut Outbox, record: &Record, step: &ReplayStep) -> Receipt {
+        let before = outbox.replays.get(&step.replay.id).cloned();
+        let mut receipt = outbox.apply(record);
+        if self == Bug::ForgetsWhereReplaysAre
+            && let Some(before) = before.filter(|_| step.replay.is_running())
+        {
+            outbox.replays.insert(before.id, before);
+        }
+        if self == Bug::DialsWhatIsOnHold
+            && let Receipt::Replayed(receipts) = &mut receipt
+        {
+            for (each, receipt) in step.moves.iter().zip(receipts) {
+                let queue = outbox.due.entry(each.delivery.endpoint).or_default();
+                if let Receipt::Moved { to: Some(to), .. } = receipt
+                    && to.is_on_hold()
+                    && let Some(progress) = queue.remove(to)
+                {
+                    *to = Due::timed(step.at, to.event);
+                    queue.insert(*to, progress);
+                }
+            }
+        }
+        receipt
     }
 }

@@ -22,9 +22,6 @@ use crate::world::World;
 
 impl World {
     pub fn dialled(&mut self, dial: &Dial) {
-        let last = self.disk.steps.get(&dial.delivery).and_then(|steps| steps.last());
-        let on_hold = last.is_some_and(|step| step.next.is_on_hold());
-        assert!(!on_hold, "seed {}: {} is on hold", self.seed, dial.delivery);
         let (seed, delivery) = (self.seed, dial.delivery);
         let event = self.disk.events.get(&delivery.event);
         let event = event.unwrap_or_else(|| panic!("seed {seed}: dialled what is not on disk"));
@@ -124,10 +121,10 @@ impl World {
                 self.check_probe(*delivery, step);
                 self.mark_step(step);
             }
-            (Record::Replay(_), Receipt::Replayed(receipts)) => {
-                if receipts.iter().any(|receipt| matches!(receipt, Receipt::Refused(_))) {
-                    self.marks.hit("replay meets what has gone on");
-                }
+            (_, Receipt::Replayed(receipts))
+                if receipts.iter().any(|receipt| matches!(receipt, Receipt::Refused(_))) =>
+            {
+                self.marks.hit("replay meets what has gone on");
             }
             (Record::Command { .. }, Receipt::Moved { promoted: Some(_), .. }) => {
                 self.marks.hit("cancelled before others of its key");

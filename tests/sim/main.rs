@@ -17,6 +17,7 @@ mod clients;
 mod crowd;
 mod deliveries;
 mod flow;
+mod live;
 mod marks;
 mod operators;
 mod outbox;
@@ -316,6 +317,16 @@ fn endpoints_that_hang_leave_places_to_the_others() {
     for seed in 0..20 {
         let crowd = crowd::watch_hangers(seed);
         assert!(crowd.dials > 20, "{} dials", crowd.dials);
+    }
+}
+
+#[test]
+fn a_replay_takes_no_more_than_half_of_what_an_endpoint_bears() {
+    for seed in 0..20 {
+        let (live, replayed) = live::dials_beside_a_replay(seed);
+        assert!(live > 20 && replayed > 20, "seed {seed}: {live} and {replayed}");
+        // a handful were under way before the replay began, or ended
+        assert!(replayed <= live + 8, "seed {seed}: {live} live, {replayed} sent again");
     }
 }
 
