@@ -21,6 +21,8 @@
 //!   what the outcome means.
 //! - **lane**: the queue of one endpoint. **flight**: a delivery that has been taken from its queue
 //!   and not been settled.
+//! - **replay**: one thing done to all deliveries that fit a filter, a few at a time, at a rate: they
+//!   are sent again, cancelled, put **on hold** or released.
 //!
 //! # Map
 //!
@@ -73,6 +75,12 @@
 //! Of each key of an ordered endpoint, one delivery stands in the lane or in flight; the writer
 //! lets the next one go with the very step that ends it (`store::fold::order`).
 //!
+//! A replay is a walk over a list. The engine paces it (`engine::replay`); each step is one record:
+//! what is done to a few deliveries, with the place behind them and the counts. Sent again, they
+//! stand among those that wait for a time, of which a lane takes one for each new delivery: so a
+//! replay slows live traffic of the same endpoint down by a factor of 2 at most. What is on hold is
+//! due at the end of time, behind everything else in its queue, and never in memory.
+//!
 //! What postrider tells of itself are events like any other (`engine::report`).
 //!
 //! # Invariants
@@ -113,7 +121,9 @@
 //! - steps: the log of each delivery; the last step is its state.
 //! - order: of each key of an endpoint that wants an order, the delivery that may go, and those
 //!   that wait behind it; versions: the highest one of a key.
-//! - dead, by endpoint and time; idempotency keys; counts; endpoints with numbers and states.
+//! - dead: the same by endpoint and time, to list and to replay.
+//! - replays: running ones with how far they are, and the last that have ended.
+//! - idempotency keys; counts; endpoints with numbers, names and states.
 //!
 //! Every record is one atomic unit of at most [`store::batches::OPERATIONS_MAX`] pages; what is
 //! larger goes in pieces, under a mark that opening finishes. Values have a version byte each.

@@ -17,9 +17,16 @@ use crate::model::DeliveryState;
 use crate::model::EventId;
 use crate::model::EventType;
 use crate::model::Outcome;
+use crate::model::Rate;
+use crate::model::ReplayAction;
+use crate::model::ReplayId;
+use crate::model::ReplayState;
 use crate::model::Time;
 use crate::model::TypeGlob;
 use crate::model::queue::QueueView;
+use crate::model::replay::view::DryRunView;
+use crate::model::replay::view::FilterView;
+use crate::model::replay::view::ReplayView;
 use crate::model::view::CreatedEndpoint;
 use crate::model::view::DeliveryView;
 use crate::model::view::EndpointView;
@@ -27,7 +34,6 @@ use crate::model::view::EventView;
 use crate::model::view::Fault;
 use crate::model::view::IntakeView;
 use crate::model::view::ReloadView;
-use crate::model::view::ReplayView;
 use crate::model::view::StatusView;
 
 /// Who is calling, as steps and audit lines name it: `uid:0`, or a token's name. The listener puts
@@ -95,6 +101,17 @@ pub struct DeliveryFilter {
     pub until: Option<Time>,
 }
 
+/// A replay that is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplayOrder {
+    /// What is to be done.
+    pub action: ReplayAction,
+    /// To which deliveries.
+    pub filter: FilterView,
+    /// At which rate.
+    pub rate: Rate,
+}
+
 /// A payload with its media type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Payload {
@@ -134,6 +151,9 @@ pub enum BackendError {
     /// The delivery's state does not allow it.
     #[error("the delivery is {0}")]
     WrongState(DeliveryState),
+    /// The replay runs no more.
+    #[error("the replay is {}", .0.as_str())]
+    ReplayEnded(ReplayState),
     /// Another endpoint has this name, or had it.
     #[error("the name is taken")]
     NameTaken,
@@ -282,16 +302,33 @@ pub trait Backend: Send + Sync + 'static {
         actor: Actor,
     ) -> impl Future<Output = Answer<Attempt>> + Send;
 
-    /// Counts what [`Backend::replay`] would send again.
-    fn count_replay(
-        &self,
-        filter: DeliveryFilter,
-    ) -> impl Future<Output = Answer<ReplayView>> + Send;
+    /// Counts what [`Backend::replay`] would find.
+    fn count_replay(&self, order: ReplayOrder) -> impl Future<Output = Answer<DryRunView>> + Send;
 
-    /// Sends again all deliveries that fit, in bounded steps, and answers when the last is stored.
+    /// Begins a replay, which goes on by itself.
     fn replay(
         &self,
-        filter: DeliveryFilter,
+        order: ReplayOrder,
+        actor: Actor,
+    ) -> impl Future<Output = Answer<ReplayView>> + Send;
+
+    /// All replays that are remembered, the newest first.
+    fn replays(&self) -> impl Future<Output = Answer<Vec<ReplayView>>> + Send;
+
+    /// One of them.
+    fn shown_replay(&self, id: ReplayId) -> impl Future<Output = Answer<ReplayView>> + Send;
+
+    /// The first two replays, at most, whose ids are in this range (both ends included).
+    fn replays_between(
+        &self,
+        low: ReplayId,
+        high: ReplayId,
+    ) -> impl Future<Output = Answer<Vec<ReplayId>>> + Send;
+
+    /// Ends a replay before its next step.
+    fn cancel_replay(
+        &self,
+        id: ReplayId,
         actor: Actor,
     ) -> impl Future<Output = Answer<ReplayView>> + Send;
 

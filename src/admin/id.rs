@@ -9,6 +9,7 @@ use crate::admin::refusal::Refusal;
 use crate::model::Code;
 use crate::model::DeliveryId;
 use crate::model::EventId;
+use crate::model::ReplayId;
 use crate::model::id::IdError;
 
 /// The shortest beginning of an id that is looked up, in characters after the underscore.
@@ -59,6 +60,22 @@ impl Abbreviated for DeliveryId {
         high: DeliveryId,
     ) -> impl Future<Output = Answer<Vec<DeliveryId>>> + Send {
         backend.deliveries_between(low, high)
+    }
+}
+
+impl Abbreviated for ReplayId {
+    const WHAT: &'static str = "replay";
+
+    fn range_of_prefix(text: &str) -> Result<(ReplayId, ReplayId), IdError> {
+        ReplayId::range_of_prefix(text)
+    }
+
+    fn between<B: Backend>(
+        backend: &B,
+        low: ReplayId,
+        high: ReplayId,
+    ) -> impl Future<Output = Answer<Vec<ReplayId>>> + Send {
+        backend.replays_between(low, high)
     }
 }
 

@@ -36,7 +36,7 @@ impl From<BackendError> for Refusal {
             BackendError::Unavailable { code, detail } => return Refusal::new(code, detail),
             BackendError::NotFound(_) => Code::NotFound,
             BackendError::PayloadExpired => Code::PayloadExpired,
-            BackendError::WrongState(_) => Code::WrongState,
+            BackendError::WrongState(_) | BackendError::ReplayEnded(_) => Code::WrongState,
             BackendError::NameTaken => Code::NameTaken,
             BackendError::ManagedByConfig => Code::ManagedByConfig,
             BackendError::BadPosition => Code::BadCursor,

@@ -6,17 +6,21 @@ use clap::Args;
 use clap::Subcommand;
 use serde_json::json;
 
+use crate::cli::bulk;
+use crate::cli::bulk::Wish;
 use crate::cli::client::Client;
 use crate::cli::exit::Exit;
+use crate::cli::exit::Failure;
 use crate::cli::list;
 use crate::cli::list::Paging;
 use crate::cli::list::Params;
 use crate::cli::output::Context;
 use crate::cli::steps;
 use crate::cli::text::When;
+use crate::model::ReplayAction;
 use crate::model::view::DeliveryView;
 
-/// List, show, retry and cancel deliveries
+/// List, show, retry, cancel, hold and release deliveries
 #[derive(Clone, Debug, Args)]
 pub(super) struct DeliveryArgs {
     #[command(subcommand)]
@@ -31,7 +35,11 @@ enum DeliveryCommand {
     /// Send deliveries again, now
     Retry(Several),
     /// End waiting deliveries
-    Cancel(Several),
+    Cancel(Many),
+    /// Put waiting deliveries aside: they are not sent until they are released
+    Hold(Many),
+    /// Let deliveries go that were put aside
+    Release(Many),
 }
 
 /// List deliveries, newest first
@@ -79,6 +87,27 @@ struct Several {
     ids: Vec<String>,
 }
 
+#[derive(Clone, Debug, Args)]
+struct Many {
+    /// Their ids, or the first 8 characters or more of each
+    #[arg(
+        value_name = "DELIVERY",
+        conflicts_with_all = ["endpoint", "types", "since", "until", "state", "all"]
+    )]
+    ids: Vec<String>,
+
+    /// Instead of ids: only those in this state, such as waiting or held
+    #[arg(long)]
+    state: Option<String>,
+
+    /// Instead of ids and filters: all that can be
+    #[arg(long)]
+    all: bool,
+
+    #[command(flatten)]
+    filter: bulk::Filter,
+}
+
 impl DeliveryArgs {
     pub(super) fn run(&self, context: &Context) -> anyhow::Result<ExitCode> {
         let client = Client::admin(&context.options.socket, context.options.timeout)?;
@@ -91,7 +120,17 @@ impl DeliveryArgs {
                 context.one(&delivery, &id, || steps::page(context, &delivery))?;
             }
             DeliveryCommand::Retry(args) => args.command(context, &client, "/retry")?,
-            DeliveryCommand::Cancel(args) => args.command(context, &client, "/cancel")?,
+            DeliveryCommand::Cancel(args) if !args.ids.is_empty() && args.filter.is_plain() => {
+                let several = Several { ids: args.ids.clone() };
+                several.command(context, &client, "/cancel")?;
+            }
+            DeliveryCommand::Cancel(args) => {
+                return args.run(context, &client, ReplayAction::Cancel);
+            }
+            DeliveryCommand::Hold(args) => return args.run(context, &client, ReplayAction::Hold),
+            DeliveryCommand::Release(args) => {
+                return args.run(context, &client, ReplayAction::Release);
+            }
         }
         Ok(Exit::Done.into())
     }
@@ -107,6 +146,27 @@ impl List {
             .with("outcome", self.outcome.as_ref())
             .between(self.since.map(|t| t.resolve(now)), self.until.map(|t| t.resolve(now)));
         list::show::<DeliveryView>(context, client, "/v1/deliveries", &params, &self.paging)
+    }
+}
+
+impl Many {
+    /// Has it done by the daemon.
+    fn run(
+        &self,
+        context: &Context,
+        client: &Client,
+        action: ReplayAction,
+    ) -> anyhow::Result<ExitCode> {
+        if self.ids.is_empty() && self.state.is_none() && self.filter.is_empty() && !self.all {
+            let message = "say which: their ids, a filter such as --endpoint, or --all";
+            return Err(Failure::new(Exit::Usage, message).into());
+        }
+        let mut ids = Vec::new();
+        for id in &self.ids {
+            let known: DeliveryView = client.get(list::path_of("deliveries", id, "")?)?;
+            ids.push(known.id.to_string());
+        }
+        Wish { action, state: self.state.as_deref(), ids, filter: &self.filter }.run(context)
     }
 }
 

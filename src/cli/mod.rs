@@ -18,6 +18,7 @@ pub mod sign;
 pub mod text;
 pub mod verify;
 
+mod bulk;
 mod config;
 mod control;
 mod delivery;

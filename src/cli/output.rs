@@ -2,6 +2,7 @@
 
 use std::io;
 use std::io::BufWriter;
+use std::io::IsTerminal;
 use std::io::Write;
 
 use anstyle::AnsiColor;
@@ -167,6 +168,17 @@ impl Context {
     pub fn say(&self, line: &str) {
         if !self.options.quiet {
             complain(line);
+        }
+    }
+
+    /// Shows how far something is, on a line that the next one takes the place of. Only on a
+    /// terminal, and not with `--quiet`.
+    pub fn progress(&self, line: &str) {
+        let mut err = io::stderr().lock();
+        if !self.options.quiet && io::stderr().is_terminal() {
+            let written = write!(err, "\r\x1b[K{line}").and_then(|()| err.flush());
+            // where even that fails, nobody is left to tell
+            written.unwrap_or_default();
         }
     }
 

@@ -151,6 +151,13 @@ fn warnings(context: &Context, status: &StatusView) -> Vec<String> {
         };
         warn(text, "postrider delivery list --state dead".into());
     }
+    for replay in &status.replays {
+        let counts = &replay.counts;
+        let (done, all) = (text::count(counts.submitted), text::count(counts.matched));
+        let endpoint = replay.filter.endpoint.as_deref().unwrap_or("all endpoints");
+        let text = format!("A replay to {} runs: {done} of {all}.", text::clean(endpoint));
+        warn(text, format!("postrider replay show {}", replay.id));
+    }
     if status.durability != "fsync" {
         let text = "A 202 does not survive a power cut.".to_owned();
         warn(text, "storage.durability in the configuration".into());

@@ -114,6 +114,8 @@ fn next(step: &Step) -> String {
                 WaitReason::Held => " (held)",
                 WaitReason::Interrupted => " (postrider stopped)",
                 WaitReason::Breaker => " (breaker open)",
+                WaitReason::OnHold => return "on hold".into(),
+                WaitReason::Released => " (released)",
             };
             format!("+{}{why}", text::span(due.since(step.at)))
         }

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use crate::daemon::attempt;
+use crate::daemon::backend;
 use crate::daemon::notice;
 use crate::daemon::shared::Message;
 use crate::daemon::shared::Shared;
@@ -133,6 +134,7 @@ impl Hub {
             }
             Message::Committed(receipts) => return self.committed(now, receipts, effects),
             Message::Loaded { lane, class, rows, end } => Input::Loaded { lane, class, rows, end },
+            Message::Scanned { replay, page } => Input::Scanned { replay, page },
             Message::Finished { delivery, attempt, began } => {
                 self.attempts.remove(&delivery);
                 Input::Finished { delivery, attempt, began }
@@ -185,6 +187,7 @@ impl Hub {
             oldest_due: self.engine.oldest_due(now),
             committing_since: self.committing.front().map(|(_, since, _)| *since),
             draining: self.engine.is_draining(),
+            replays: self.engine.replays().cloned().collect(),
         }
     }
 
@@ -201,6 +204,9 @@ impl Hub {
                 }
                 Effect::Reply { caller, reply } => self.reply(caller, reply),
                 Effect::Load { lane, class, after, limit } => self.load(lane, class, after, limit),
+                Effect::Scan(scan) => {
+                    tokio::spawn(backend::scan(Arc::clone(&self.shared), *scan));
+                }
                 Effect::Dial(dial) => {
                     self.shared.metrics.attempt_started(now.since(dial.due));
                     let delivery = dial.delivery;

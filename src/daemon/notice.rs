@@ -7,6 +7,7 @@ use crate::admin::metrics::EndpointSeries;
 use crate::admin::metrics::Lookup;
 use crate::daemon::shared::Shared;
 use crate::engine::Notice;
+use crate::engine::ReplayNotice;
 use crate::model::Attempt;
 use crate::model::DeadReason;
 use crate::model::DeliveryId;
@@ -14,6 +15,8 @@ use crate::model::DeliveryState;
 use crate::model::EndpointNo;
 use crate::model::Next;
 use crate::model::Pruned;
+use crate::model::ReplayCounts;
+use crate::model::ReplayState;
 
 /// Counts and logs what happened.
 pub(crate) fn publish(shared: &Shared, notice: &Notice) {
@@ -68,6 +71,7 @@ pub(crate) fn publish(shared: &Shared, notice: &Notice) {
         }
         Notice::Pruned(gone) => metrics.store_pruned(*gone),
         Notice::Swept { gone, took } => swept(*gone, *took),
+        Notice::Replay(notice) => replayed(shared, notice),
         Notice::Disagreement { delivery, doing: "start" } => {
             tracing::debug!(event = "delivery.moved", delivery_id = %delivery);
         }
@@ -155,4 +159,30 @@ fn died(shared: &Shared, delivery: DeliveryId, reason: DeadReason) {
         event = "delivery.dead", delivery_id = %delivery, endpoint = %page.name,
         reason = reason.as_str(),
     );
+}
+
+/// A replay's beginning and end are lines of the audit log, also where it ends by itself.
+fn replayed(shared: &Shared, notice: &ReplayNotice) {
+    match notice {
+        ReplayNotice::Started(replay) => {
+            let (id, actor, matched) = (replay.id, &replay.actor, replay.counts.matched);
+            let action = replay.action.as_str();
+            tracing::info!(
+                target: "postrider::audit", event = "replay.started", %id, action, actor, matched,
+            );
+        }
+        ReplayNotice::Stepped(count) => shared.metrics.replayed(*count),
+        ReplayNotice::Ended(replay) => {
+            let event = match replay.state {
+                ReplayState::Cancelled => "replay.cancelled",
+                ReplayState::Done | ReplayState::Running => "replay.finished",
+            };
+            let ReplayCounts { matched, submitted, expired, skipped } = replay.counts;
+            let actor = replay.ended_by.as_ref().unwrap_or(&replay.actor);
+            tracing::info!(
+                target: "postrider::audit", event, id = %replay.id, actor, matched, submitted,
+                expired, skipped,
+            );
+        }
+    }
 }

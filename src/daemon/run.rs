@@ -130,6 +130,7 @@ pub fn run(config_path: PathBuf) -> Result<(), RunError> {
         lanes: recovered.lanes,
         entries: entries.into_iter().chain(binding.entries).collect(),
         last_event: recovered.last_event,
+        replays: recovered.replays,
     };
     let config = Arc::new(loaded.config);
     let seed = fastrand::u64(..);

@@ -20,6 +20,7 @@ use crate::daemon::clock::Clock;
 use crate::engine::Admitted;
 use crate::engine::Command;
 use crate::engine::Refusal;
+use crate::engine::ReplayPage;
 use crate::engine::Reply;
 use crate::engine::Report;
 use crate::engine::SubmitMode;
@@ -31,6 +32,8 @@ use crate::model::EndpointNo;
 use crate::model::EndpointState;
 use crate::model::LaneCounts;
 use crate::model::Progress;
+use crate::model::Replay;
+use crate::model::ReplayId;
 use crate::model::Submission;
 use crate::model::Time;
 use crate::policy::pulse::Beats;
@@ -53,6 +56,8 @@ pub(crate) enum Message {
     Committed(Receipts),
     /// A queue was read.
     Loaded { lane: EndpointNo, class: Class, rows: Vec<(Due, Progress)>, end: bool },
+    /// Rows for a replay were read.
+    Scanned { replay: ReplayId, page: Option<ReplayPage> },
     /// An attempt has ended.
     Finished { delivery: DeliveryId, attempt: Box<Attempt>, began: Time },
     /// The disk is low, or no longer.
@@ -78,6 +83,8 @@ pub(crate) struct Sight {
     pub(crate) committing_since: Option<Time>,
     /// Whether new events are refused.
     pub(crate) draining: bool,
+    /// The replays that run.
+    pub(crate) replays: Vec<Replay>,
 }
 
 impl Sight {

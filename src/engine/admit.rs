@@ -202,7 +202,7 @@ impl Engine {
                     cancel: None,
                     moved_to: None,
                 };
-                self.take_off(DeliveryId::new(id, no), flight);
+                self.take_off(now, DeliveryId::new(id, no), flight);
                 started.push(no);
             }
         }

@@ -1,5 +1,4 @@
-//! Backlogs: what has been due for long. All of them together have no more under way than live
-//! traffic bears (see [`courtesy`](crate::policy::courtesy)).
+//! Backlogs: what has been due for long. All of them together go no faster than live traffic bears (see [`courtesy`](crate::policy::courtesy)).
 
 use std::time::Duration;
 
@@ -13,22 +12,33 @@ use crate::policy::courtesy::Courtesy;
 /// What has been due for longer than this belongs to a backlog.
 const BACKLOG_AFTER: Duration = Duration::from_secs(10);
 
-/// What is under way of all backlogs.
+/// The pace of all backlogs, and what is under way of them.
 #[derive(Debug, Default)]
 pub(crate) struct Backlogs {
     courtesy: Courtesy,
     under_way: usize,
+    /// When one that was held back may go, or all the others after it.
+    pub(crate) next: Option<Time>,
 }
 
 impl Backlogs {
-    /// Whether one more delivery of a backlog may be taken up.
-    pub(crate) fn may_go(&self, now: Time, flights_max: usize) -> bool {
-        self.under_way < self.courtesy.places(now, flights_max)
+    /// Whether a delivery of a backlog may be taken up.
+    pub(crate) fn may_go(&mut self, now: Time) -> bool {
+        match self.courtesy.may_go(now) {
+            Ok(()) => true,
+            Err(at) => {
+                self.next = Some(at);
+                false
+            }
+        }
     }
 
     /// A delivery goes into flight.
-    pub(crate) fn taken_up(&mut self, flight: &Flight) {
-        self.under_way += usize::from(flight.backlog);
+    pub(crate) fn taken_up(&mut self, now: Time, flight: &Flight) {
+        if flight.backlog {
+            self.under_way += 1;
+            self.courtesy.taken_up(now);
+        }
     }
 
     /// A flight is over.
@@ -41,8 +51,8 @@ impl Backlogs {
 impl Engine {
     /// New events that came in then are safe now.
     pub(crate) fn live_commit(&mut self, began: Time, now: Time) {
-        let Backlogs { courtesy, under_way } = &mut self.backlogs;
-        courtesy.committed(now, now.since(began), *under_way);
+        let Backlogs { courtesy, under_way, next } = &mut self.backlogs;
+        courtesy.committed(now, now.since(began), *under_way > 0 || next.is_some());
     }
 }
 

@@ -1,8 +1,5 @@
 //! What people want: deliveries sent again or ended, endpoints held or let go, a new configuration.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
-
 use crate::engine::Draining;
 use crate::engine::Engine;
 use crate::engine::Pending;
@@ -22,11 +19,9 @@ use crate::model::EndpointEntry;
 use crate::model::EndpointNo;
 use crate::model::EndpointState;
 use crate::model::Held;
-use crate::model::LaneCounts;
 use crate::model::Next;
 use crate::model::Receipt;
 use crate::model::Record;
-use crate::model::RetryPolicy;
 use crate::model::Step;
 use crate::model::StepKind;
 use crate::model::Time;
@@ -119,6 +114,8 @@ impl Engine {
                 let last = Some((caller, entry));
                 self.remove(now, Removal { actor, next, last }, out);
             }
+            Command::Replay(new) => self.begin_replay(now, caller, actor, *new, out),
+            Command::CancelReplay(id) => self.cancel_replay(now, caller, actor, id, out),
             Command::Drain => {
                 self.draining = Draining::Asked;
                 let ready: Vec<_> = self.lanes.keys().copied().collect();
@@ -287,7 +284,7 @@ impl Engine {
     }
 
     /// The writer has moved a delivery, or says why not.
-    fn moved(&mut self, delivery: DeliveryId, receipt: Receipt) -> Result<(), Unmoved> {
+    pub(crate) fn moved(&mut self, delivery: DeliveryId, receipt: Receipt) -> Result<(), Unmoved> {
         match receipt {
             Receipt::Moved { from, to, progress, promoted, behind } => {
                 self.count_behind(delivery.endpoint, i64::from(behind));
@@ -346,49 +343,6 @@ impl Engine {
             }
         }
         self.ring_in(no);
-    }
-
-    /// These are the endpoints now. What waits for one that is gone is held until it comes back.
-    fn configure(
-        &mut self,
-        now: Time,
-        endpoints: Vec<Endpoint>,
-        entries: Vec<EndpointEntry>,
-        out: &mut Vec<Effect>,
-    ) {
-        self.entries.extend(entries.into_iter().map(|entry| (entry.no, entry)));
-        let kept: BTreeSet<_> = endpoints.iter().map(|endpoint| endpoint.no).collect();
-        for endpoint in endpoints {
-            self.install(endpoint, LaneCounts::default());
-        }
-        let gone: Vec<_> = self.lanes.keys().copied().filter(|no| !kept.contains(no)).collect();
-        for no in gone {
-            if let Some(entry) = self.entries.get(&no).filter(|entry| entry.removed.is_none()) {
-                let endpoint = undefined(entry);
-                self.names.remove(&endpoint.name);
-                self.install(endpoint, LaneCounts::default());
-            }
-            self.put_back_ready(now, no, out);
-        }
-    }
-}
-
-/// The rules of an endpoint that is defined nowhere any more: it takes nothing, and what waits for
-/// it is held until it is defined again.
-pub(crate) fn undefined(entry: &EndpointEntry) -> Endpoint {
-    let held = Held {
-        since: Time::ZERO,
-        actor: "postrider".to_owned(),
-        reason: "no longer in the configuration".to_owned(),
-    };
-    Endpoint {
-        no: entry.no,
-        name: entry.name.as_str().into(),
-        types: Vec::new(),
-        max_in_flight: 1,
-        retry: Arc::new(RetryPolicy::never()),
-        flow: Arc::default(),
-        state: EndpointState { disabled: Some(held), ..entry.state.clone() },
     }
 }
 

@@ -41,7 +41,7 @@ struct Starts {
 enum Served {
     /// There may be another step.
     Again,
-    /// Too many deliveries are in flight for another to start, or too many of backlogs.
+    /// Too many deliveries are in flight for another to start, or backlogs have to wait.
     CrowdedOut,
     /// Not before something happens to this lane.
     Nothing,
@@ -53,6 +53,7 @@ impl Engine {
     pub(crate) fn dispatch(&mut self, now: Time, out: &mut Vec<Effect>) {
         let mut starts = Starts::default();
         let mut crowded_out = Vec::new();
+        self.backlogs.next = None;
         while self.flights.dialling < self.limits.attempts_max
             && let Some(no) = self.ring.pop_front()
         {
@@ -90,7 +91,6 @@ impl Engine {
     ) -> Served {
         let window = self.window(no);
         let few_left = self.few_places_left();
-        let backlogs_go = self.backlogs.may_go(now, self.limits.flights_max);
         let draining = self.draining != Draining::No;
         let Some(lane) = self.lanes.get_mut(&no) else { return Served::Nothing };
         let expired = lane.expired_head(now).filter(|_| !draining && lane.removal.is_none());
@@ -118,11 +118,12 @@ impl Engine {
         }
         let taken = match expired {
             Some(due) => lane.shelf(due.class).remove(due).map(|row| (due, row)),
-            None => lane.take_due(now, backlogs_go),
+            None => lane.take_due(now, &mut self.backlogs),
         };
         let Some((due, row)) = taken else {
-            let held_back = !backlogs_go && lane.oldest_due(now).is_some();
-            return if held_back { Served::CrowdedOut } else { Served::Nothing };
+            // it was held back, if something is due
+            let due = lane.oldest_due(now).is_some();
+            return if due { Served::CrowdedOut } else { Served::Nothing };
         };
         self.rows -= 1;
         self.forget(&row);
@@ -162,7 +163,7 @@ impl Engine {
             cancel: None,
             moved_to: None,
         };
-        self.take_off(delivery, flight);
+        self.take_off(now, delivery, flight);
         starts.records.push(Record::Start { delivery, from: due });
         starts.deliveries.push((delivery, due));
     }
@@ -216,8 +217,8 @@ impl Engine {
     }
 
     /// A delivery goes into flight.
-    pub(crate) fn take_off(&mut self, delivery: DeliveryId, flight: Flight) {
-        self.backlogs.taken_up(&flight);
+    pub(crate) fn take_off(&mut self, now: Time, delivery: DeliveryId, flight: Flight) {
+        self.backlogs.taken_up(now, &flight);
         self.flights.insert(delivery, flight);
         if let Some(lane) = self.lanes.get_mut(&delivery.endpoint) {
             self.busy += usize::from(lane.started == 0);

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::engine::backlog::Backlogs;
 use crate::engine::backlog::due_since;
 use crate::engine::backlog::is_backlog;
 use crate::engine::gate::Gate;
@@ -247,12 +248,14 @@ impl Lane {
     }
 
     /// Takes what is due next: the two queues in turn, so that neither a backlog of new events
-    /// nor one of retries keeps the other waiting. What belongs to a backlog is left, unless those
-    /// may go; an endpoint that fails is tried all the same.
-    pub(crate) fn take_due(&mut self, now: Time, backlogs_go: bool) -> Option<(Due, Row)> {
-        let backlogs_go = backlogs_go || self.open().is_some();
-        let may_go = |due: &Due| due.at <= now && (backlogs_go || !is_backlog(*due, now));
-        let [fresh, timed] = [&self.fresh, &self.timed].map(|shelf| shelf.first().filter(may_go));
+    /// nor one of retries keeps the other waiting. What belongs to a backlog is left
+    /// while those have to wait; an endpoint that fails is tried all the same.
+    pub(crate) fn take_due(&mut self, now: Time, backlogs: &mut Backlogs) -> Option<(Due, Row)> {
+        let fails = self.open().is_some();
+        let mut may_go =
+            |due: &Due| due.at <= now && (fails || !is_backlog(*due, now) || backlogs.may_go(now));
+        let [fresh, timed] =
+            [&self.fresh, &self.timed].map(|shelf| shelf.first().filter(&mut may_go));
         let class =
             match (fresh, timed) {
                 (None, None) => return None,

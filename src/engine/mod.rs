@@ -15,14 +15,18 @@ mod admit;
 mod backlog;
 mod batch;
 mod command;
+mod configure;
 mod dispatch;
 mod flight;
 mod gate;
 mod health;
 mod lane;
+mod limits;
 mod mint;
 mod prune;
+mod queue;
 mod recover;
+mod replay;
 mod report;
 mod settle;
 mod targets;
@@ -40,13 +44,13 @@ use crate::engine::backlog::Backlogs;
 use crate::engine::command::Order;
 use crate::engine::flight::Flights;
 use crate::engine::lane::Lane;
-use crate::engine::lane::Row;
-use crate::engine::lane::SHELF_ROWS_MAX;
-use crate::engine::lane::SHELF_ROWS_MIN;
-use crate::engine::lane::Shelf;
+pub use crate::engine::limits::Limits;
 use crate::engine::mint::Mint;
 pub use crate::engine::prune::Retention;
 use crate::engine::prune::Sweeps;
+use crate::engine::replay::Replays;
+use crate::engine::replay::Stepped;
+pub use crate::engine::replay::words::*;
 pub use crate::engine::report::Report;
 use crate::engine::report::Told;
 use crate::engine::settle::Settlement;
@@ -57,7 +61,6 @@ use crate::model::Due;
 use crate::model::Endpoint;
 use crate::model::EndpointEntry;
 use crate::model::EndpointNo;
-use crate::model::Event;
 use crate::model::LaneCounts;
 use crate::model::Progress;
 use crate::model::Receipt;
@@ -73,6 +76,7 @@ enum Pending {
     Order(Order),
     /// A step of a sweep, begun then.
     Prune(Time),
+    Replay(Stepped),
 }
 
 /// The state machine.
@@ -103,6 +107,7 @@ pub struct Engine {
     body_bytes: usize,
     /// Deliveries promised to submissions whose commit is not safe yet.
     promised: u64,
+    replays: Replays,
     disk_low: bool,
     draining: Draining,
     /// What it has told of itself.
@@ -147,6 +152,7 @@ impl Engine {
             backlogs: Backlogs::default(),
             body_bytes: 0,
             promised: 0,
+            replays: Replays::after(&recovered.replays),
             disk_low: false,
             draining: Draining::No,
             told: Told::default(),
@@ -155,7 +161,8 @@ impl Engine {
         };
         let defined: BTreeSet<_> = endpoints.iter().map(|endpoint| endpoint.no).collect();
         let known = recovered.entries.iter().filter(|entry| entry.removed.is_none());
-        let undefined = known.filter(|entry| !defined.contains(&entry.no)).map(command::undefined);
+        let undefined =
+            known.filter(|entry| !defined.contains(&entry.no)).map(configure::undefined);
         for endpoint in endpoints.into_iter().chain(undefined) {
             let counts = counts.get(&endpoint.no).copied().unwrap_or_default();
             engine.install(endpoint, counts);
@@ -174,6 +181,7 @@ impl Engine {
             Input::Loaded { lane, class, rows, end } => {
                 self.loaded(lane, class, rows, end);
             }
+            Input::Scanned { replay, page } => self.scanned(now, replay, page, out),
             Input::Finished { delivery, attempt, began } => {
                 self.finished(now, delivery, attempt, began, out);
             }
@@ -191,6 +199,7 @@ impl Engine {
         if !std::mem::replace(&mut self.begun, true) {
             self.lanes.values_mut().for_each(|lane| lane.begin(now));
             self.first_sweep(now);
+            self.replays.begin(now);
         }
         while let Some((at, lane)) = self.timers.first().copied()
             && at <= now
@@ -204,6 +213,7 @@ impl Engine {
         self.settle_interrupted(now, out);
         self.look_at_targets(now, out);
         self.prune(now, out);
+        self.go_on_with_replays(now, out);
         self.dispatch(now, out);
         if self.draining == Draining::Asked && self.flights.is_empty() && self.tickets.is_empty() {
             self.draining = Draining::Done;
@@ -214,7 +224,9 @@ impl Engine {
     /// When [`Engine::wake`] is to be called next, if nothing happens before.
     pub fn next_wake(&self) -> Option<Time> {
         let timer = self.timers.first().map(|(at, _)| *at);
-        [timer, self.told.look, self.next_prune()].into_iter().flatten().min()
+        let backlog = self.backlogs.next;
+        let times = [timer, self.told.look, self.next_prune(), self.next_turn(), backlog];
+        times.into_iter().flatten().min()
     }
 
     /// The name of an endpoint.
@@ -259,6 +271,9 @@ impl Engine {
     }
 
     fn loaded(&mut self, no: EndpointNo, class: Class, mut rows: Vec<(Due, Progress)>, end: bool) {
+        // what is on hold is the end of the queue, as far as anything there will ever be due
+        let end = end || rows.last().is_some_and(|(due, _)| due.is_on_hold());
+        rows.retain(|(due, _)| !due.is_on_hold());
         // what went into flight meanwhile is told apart; where it goes from there, it is queued
         rows.retain(|(due, _)| !self.flights.has(DeliveryId::new(due.event, no)));
         let rows_max = self.shelf_rows_max();
@@ -279,6 +294,7 @@ impl Engine {
             Some(Pending::Settlements(settled)) => self.settled(now, settled, receipts, out),
             Some(Pending::Order(order)) => self.ordered(now, order, receipts, out),
             Some(Pending::Prune(since)) => self.pruned(now, since, receipts, out),
+            Some(Pending::Replay(stepped)) => self.stepped(now, stepped, receipts, out),
             None => debug_assert!(false, "a ticket is answered once"),
         }
     }
@@ -307,68 +323,6 @@ impl Engine {
             }
         }
         self.ring_in(no);
-    }
-
-    /// A row that was just written to a queue.
-    fn queue(&mut self, no: EndpointNo, due: Due, progress: Progress, event: Option<Arc<Event>>) {
-        let rows_max = self.shelf_rows_max();
-        let room = self.limits.body_bytes_max.saturating_sub(self.body_bytes);
-        let event = event.filter(|event| event.body.len() <= room);
-        self.body_bytes += event.as_ref().map_or(0, |event| event.body.len());
-        let row = Row { progress, event };
-        let displaced = self.on_shelf(no, due.class, |shelf| shelf.push(due, row, rows_max));
-        if let Some(displaced) = displaced.flatten() {
-            self.forget(&displaced);
-        }
-        self.count(no, due.class, 1);
-        self.ring_in(no);
-    }
-
-    /// A delivery that waited behind another one of its key stands in its queue now.
-    fn promoted(&mut self, no: EndpointNo, due: Due, progress: Progress) {
-        self.count_behind(no, -1);
-        self.queue(no, due, progress, None);
-    }
-
-    /// More or fewer deliveries wait behind others of their key.
-    fn count_behind(&mut self, no: EndpointNo, by: i64) {
-        self.waiting += by;
-        if let Some(lane) = self.lanes.get_mut(&no) {
-            lane.behind += by;
-        }
-    }
-
-    /// A queue on disk has grown or shrunk.
-    fn count(&mut self, no: EndpointNo, class: Class, by: i64) {
-        self.waiting += by;
-        if let Some(lane) = self.lanes.get_mut(&no) {
-            lane.count(class, by);
-        }
-    }
-
-    /// Changes a shelf, and keeps count of the rows in memory.
-    fn on_shelf<T>(
-        &mut self,
-        no: EndpointNo,
-        class: Class,
-        change: impl FnOnce(&mut Shelf) -> T,
-    ) -> Option<T> {
-        let shelf = self.lanes.get_mut(&no)?.shelf(class);
-        let before = shelf.len();
-        let answer = change(shelf);
-        self.rows = self.rows + shelf.len() - before;
-        Some(answer)
-    }
-
-    /// The payload of a row that left memory no longer counts.
-    fn forget(&mut self, row: &Row) {
-        let bytes = row.event.as_ref().map_or(0, |event| event.body.len());
-        self.body_bytes = self.body_bytes.saturating_sub(bytes);
-    }
-
-    /// Rows that one shelf may hold, given how many there are in all.
-    fn shelf_rows_max(&self) -> usize {
-        if self.rows < self.limits.rows_max { SHELF_ROWS_MAX } else { SHELF_ROWS_MIN }
     }
 
     /// Deliveries that have not ended.

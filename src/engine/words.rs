@@ -4,6 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::prune::Retention;
+use crate::engine::replay::words::NewReplay;
+use crate::engine::replay::words::ReplayNotice;
+use crate::engine::replay::words::ReplayPage;
+use crate::engine::replay::words::Scan;
 use crate::engine::report::Report;
 use crate::model::Attempt;
 use crate::model::Class;
@@ -24,6 +28,8 @@ use crate::model::Progress;
 use crate::model::Pruned;
 use crate::model::Receipt;
 use crate::model::Record;
+use crate::model::Replay;
+use crate::model::ReplayId;
 use crate::model::Submission;
 use crate::model::Time;
 
@@ -70,6 +76,13 @@ pub enum Input {
         attempt: Box<Attempt>,
         /// When it began.
         began: Time,
+    },
+    /// What [`Effect::Scan`] asked for.
+    Scanned {
+        /// For which replay.
+        replay: ReplayId,
+        /// What was found; `None` if it could not be read. Then it is asked for again.
+        page: Option<ReplayPage>,
     },
     /// A person wants something.
     Command {
@@ -127,6 +140,10 @@ pub enum Command {
         /// How its deliveries end: `Cancelled` or `Dead`.
         next: Next,
     },
+    /// Do something to many deliveries.
+    Replay(Box<NewReplay>),
+    /// End that.
+    CancelReplay(ReplayId),
     /// Admit nothing more, let running attempts end.
     Drain,
     /// Undo a drain.
@@ -163,6 +180,8 @@ pub enum Effect {
         /// At most so many.
         limit: usize,
     },
+    /// Read the next rows of a replay's list.
+    Scan(Box<Scan>),
     /// Make an attempt.
     Dial(Dial),
     /// End an attempt that is under way.
@@ -195,6 +214,12 @@ pub enum Reply {
     Retried(Vec<Result<(), Unmoved>>),
     /// To [`Command::Cancel`].
     Cancelled(Result<(), Unmoved>),
+    /// To [`Command::Replay`] and [`Command::CancelReplay`]: the replay as it stands now.
+    Replay(Box<Replay>),
+    /// As many replays run as may at once.
+    TooManyReplays,
+    /// No such replay runs.
+    NoSuchReplay,
     /// Done.
     Done,
     /// There is no such endpoint.
@@ -320,6 +345,8 @@ pub enum Notice {
         /// How long it took, pauses included.
         took: Duration,
     },
+    /// Of a replay.
+    Replay(ReplayNotice),
     /// A record did not fit what the store holds; it was not applied.
     Disagreement {
         /// Which delivery.
@@ -340,46 +367,6 @@ pub struct Recovered {
     pub entries: Vec<EndpointEntry>,
     /// The last event admitted.
     pub last_event: Option<EventId>,
-}
-
-/// Bounds on everything.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// Deliveries not yet ended, on disk and off: `ingest.max_pending`.
-    pub pending_max: u64,
-    /// Attempts at once: `delivery.max_in_flight`.
-    pub attempts_max: usize,
-    /// Deliveries on their way from a queue to the end of their attempt.
-    pub flights_max: usize,
-    /// Waiting deliveries held in memory, over all lanes.
-    pub rows_max: usize,
-    /// Payload bytes of waiting deliveries held in memory.
-    pub body_bytes_max: usize,
-    /// Endpoints that one event may go to.
-    pub targets_max: usize,
-    /// The furthest `deliver_at`.
-    pub delay_max: Duration,
-    /// How long things are kept, idempotency keys among them.
-    pub retention: Retention,
-    /// Whether an event that no endpoint takes is refused.
-    pub refuse_unmatched: bool,
-    /// The same operational event about the same endpoint is told once in this time.
-    pub report_window: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
-            pending_max: 20_000_000,
-            attempts_max: 256,
-            flights_max: 1_024,
-            rows_max: 20_000,
-            body_bytes_max: 16 << 20,
-            targets_max: 1_000,
-            delay_max: Duration::from_secs(30 * 86_400),
-            retention: Retention::default(),
-            refuse_unmatched: false,
-            report_window: Duration::from_secs(15 * 60),
-        }
-    }
+    /// All replays that are remembered.
+    pub replays: Vec<Replay>,
 }

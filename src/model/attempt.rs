@@ -216,6 +216,10 @@ pub enum WaitReason {
     Interrupted,
     /// It was tried while the breaker of its endpoint was open. That is no step of its retry plan.
     Breaker,
+    /// A person has put it aside; it is due at [`Time::MAX`], which is never.
+    OnHold,
+    /// A person has let it go again, and its retry plan goes on.
+    Released,
 }
 
 impl WaitReason {
@@ -228,6 +232,8 @@ impl WaitReason {
         WaitReason::Held,
         WaitReason::Interrupted,
         WaitReason::Breaker,
+        WaitReason::OnHold,
+        WaitReason::Released,
     ];
 
     /// Its word.
@@ -240,6 +246,8 @@ impl WaitReason {
             WaitReason::Held => "held",
             WaitReason::Interrupted => "interrupted",
             WaitReason::Breaker => "breaker",
+            WaitReason::OnHold => "on_hold",
+            WaitReason::Released => "released",
         }
     }
 }
@@ -305,6 +313,18 @@ pub enum Next {
     },
     /// A person ended it.
     Cancelled,
+}
+
+impl Next {
+    /// Whether it waits until a person lets it go.
+    pub const fn is_on_hold(self) -> bool {
+        matches!(self, Next::Wait { why: WaitReason::OnHold, .. })
+    }
+
+    /// Whether a person has let it go.
+    pub const fn is_released(self) -> bool {
+        matches!(self, Next::Wait { why: WaitReason::Released, .. })
+    }
 }
 
 /// What happened in a step.

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use serde::Deserialize;
+use serde::Serialize;
+
 /// At most so many in a span of time, spaced evenly (GCRA).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rate {
     /// How many; at least 1.
     pub count: u32,
@@ -11,6 +14,13 @@ pub struct Rate {
     pub per: Duration,
     /// How many may come at once after a pause; at least 1.
     pub burst: u32,
+}
+
+impl Rate {
+    /// From one to the next, at this rate.
+    pub fn gap(&self) -> Duration {
+        self.per / self.count.max(1)
+    }
 }
 
 /// When an endpoint that fails is left alone, and how it is tried again.

@@ -37,6 +37,10 @@ pub struct DeliveryId {
     pub endpoint: EndpointNo,
 }
 
+/// A replay: a UUIDv7, so that the order of ids is the order in which they began.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReplayId(u128);
+
 /// Why a text is not an id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
@@ -122,6 +126,28 @@ impl EventId {
         // "z" in the first place is more than 128 bits hold: the largest id stands for it
         let high = decode(&high, 16).unwrap_or([0xFF; 20]);
         Ok((EventId::from_bytes(first_16(low)), EventId::from_bytes(first_16(high))))
+    }
+}
+
+impl ReplayId {
+    /// From the sixteen bytes of its UUID.
+    pub const fn from_bytes(bytes: [u8; 16]) -> ReplayId {
+        ReplayId(u128::from_be_bytes(bytes))
+    }
+
+    /// The sixteen bytes of its UUID; their order is the order of ids.
+    pub const fn to_bytes(self) -> [u8; 16] {
+        self.0.to_be_bytes()
+    }
+
+    /// The range of ids whose text begins with `prefix` (with or without `rpl_`).
+    ///
+    /// # Errors
+    /// [`IdError`] if no id could begin with it.
+    pub fn range_of_prefix(prefix: &str) -> Result<(ReplayId, ReplayId), IdError> {
+        let chars = prefix.strip_prefix("rpl_").unwrap_or(prefix);
+        let (low, high) = EventId::range_of_prefix(chars)?;
+        Ok((ReplayId::from_bytes(low.to_bytes()), ReplayId::from_bytes(high.to_bytes())))
     }
 }
 
@@ -268,6 +294,7 @@ macro_rules! text_form {
 }
 
 text_form!(EventId, "evt", 16, |bytes| EventId::from_bytes(first_16(bytes)));
+text_form!(ReplayId, "rpl", 16, |bytes| ReplayId::from_bytes(first_16(bytes)));
 text_form!(DeliveryId, "dlv", 20, DeliveryId::from_bytes);
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ pub mod attempt;
 pub mod endpoint;
 pub mod retention;
 pub mod record;
+pub mod replay;
 pub mod view;
 pub mod queue;
 pub mod problem;
@@ -22,11 +23,14 @@ pub use attempt::{
 pub use endpoint::{Endpoint, EndpointState, Held, Opened, RetryPolicy, Schedule};
 pub use event::{Attributes, Event, EventType, IdempotencyKey, Submission, TypeGlob};
 pub use flow::{BreakerPolicy, Flow, OnFailure, OrderPolicy, Rate, Targets};
-pub use id::{DeliveryId, EndpointNo, EventId, IdError};
+pub use id::{DeliveryId, EndpointNo, EventId, IdError, ReplayId};
 pub use problem::Code;
 pub use record::{
     Admit, Class, DeliveryState, Due, EndpointEntry, KeyRef, LaneCounts, Order, OrderKey, Progress,
     Receipt, Record,
+};
+pub use replay::{
+    Replay, ReplayAction, ReplayCounts, ReplayFilter, ReplayMove, ReplayState, ReplayStep,
 };
 pub use retention::{Horizons, Kept, Look, Prune, Pruned};
 pub use time::Time;

@@ -18,6 +18,7 @@ use crate::model::event::Event;
 use crate::model::id::DeliveryId;
 use crate::model::id::EndpointNo;
 use crate::model::id::EventId;
+use crate::model::replay::ReplayStep;
 use crate::model::retention::Look;
 use crate::model::retention::Prune;
 use crate::model::retention::Pruned;
@@ -47,6 +48,12 @@ impl Due {
     /// The place of a fresh delivery.
     pub const fn fresh(event: EventId) -> Due {
         Due { class: Class::Fresh, at: Time::ZERO, event }
+    }
+
+    /// Whether nobody takes it from there until a person says so: what is on hold stands at the
+    /// end of its queue, behind everything that will ever be due.
+    pub fn is_on_hold(&self) -> bool {
+        self.at == Time::MAX
     }
 
     /// The place of a delivery that is due at a time.
@@ -87,6 +94,7 @@ impl Progress {
                 }
                 self.interrupted = if cut_short { self.interrupted.saturating_add(1) } else { 0 };
             }
+            StepKind::Command { .. } if step.next.is_on_hold() || step.next.is_released() => {}
             StepKind::Command { .. } => {
                 self.plan_from = self.attempts;
                 self.interrupted = 0;
@@ -203,6 +211,8 @@ pub enum Record {
     Endpoint(Box<EndpointEntry>),
     /// Takes away what has been kept for long enough. Answer: `Pruned`.
     Prune(Box<Prune>),
+    /// A replay begins, goes on by some deliveries, or ends. Answer: `Replayed`.
+    Replay(Box<ReplayStep>),
 }
 
 /// What the store knows of an endpoint.
@@ -277,6 +287,9 @@ pub enum Receipt {
     Refused(DeliveryState),
     /// It cannot be sent again, since its payload is no longer kept; nothing was written.
     PayloadGone,
+    /// A step of a replay was made: of each of its deliveries, in order, `Moved`; `Refused` if its
+    /// state is not the one that is looked for, or `Stale` if the replay has been there before.
+    Replayed(Vec<Receipt>),
     /// Waiting deliveries were ended.
     Swept {
         /// Those that stood in the lane.
@@ -305,7 +318,7 @@ pub enum DeliveryState {
     Sending,
     /// Tried, and to be tried again at a time.
     Waiting,
-    /// Waiting or queued, at an endpoint that is paused or disabled.
+    /// Waiting or queued, at an endpoint that is paused or disabled; or put aside by a person.
     Held,
     /// Done.
     Delivered,

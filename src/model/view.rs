@@ -11,6 +11,7 @@ use crate::model::id::DeliveryId;
 use crate::model::id::EventId;
 use crate::model::record::DeliveryState;
 use crate::model::record::LaneCounts;
+use crate::model::replay::view::ReplayView;
 use crate::model::retention::Kept;
 use crate::model::time::Time;
 
@@ -195,6 +196,9 @@ pub struct StatusView {
     /// Events that are kept, and bytes of their payloads.
     #[serde(default)]
     pub kept: Kept,
+    /// The replays that run.
+    #[serde(default)]
+    pub replays: Vec<ReplayView>,
     /// The endpoints.
     pub endpoints: Vec<EndpointView>,
 }
@@ -215,19 +219,6 @@ impl std::fmt::Debug for CreatedEndpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("CreatedEndpoint").field("endpoint", &self.endpoint).finish_non_exhaustive()
     }
-}
-
-/// What a replay did, or would do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReplayView {
-    /// Deliveries that fit the filter.
-    pub matched: u64,
-    /// Those of them whose payload is no longer kept; they are left alone.
-    pub expired: u64,
-    /// Those that now stand in their lanes again; 0 in a dry run.
-    pub submitted: u64,
-    /// Whether nothing was to be changed.
-    pub dry_run: bool,
 }
 
 /// What a reload changed.

@@ -1,14 +1,17 @@
-//! How much of the machine a backlog may take while new events come in.
+//! How much of the machine backlogs may take while new events come in.
 //!
 //! What has waited for long (an endpoint was down, the daemon was) is worked off as fast as its
 //! endpoint bears. On a busy machine that would come out of the share of live traffic: attempts
 //! cost processor time, commits and reads, whoever they are for. So all backlogs together have a
-//! window of their own. It grows as long as live traffic does not feel it, and shrinks when a new
-//! event takes markedly longer to become safe than it does without them (the principle of LEDBAT,
-//! RFC 6817: the background yields to the foreground by its own measurement).
+//! pace. It grows as long as live traffic does not feel it, and drops when a new event takes
+//! markedly longer to become safe than it does without them (the principle of LEDBAT, RFC 6817:
+//! the background yields to the foreground by its own measurement).
 //!
 //! What "without them" is has to be measured again and again: every [`EBB_EVERY`] backlogs hold
-//! back for one look. Without live traffic there is nobody to yield to, and no window.
+//! back for a moment. Without live traffic there is nobody to yield to, and no pace.
+//!
+//! It is a pace and not a number of places, because a delivery that hangs costs nothing, and would
+//! keep its place from others.
 
 use std::time::Duration;
 
@@ -23,23 +26,29 @@ const LOOK_COMMITS_MAX: usize = 256;
 /// Where a look has not come to its end in this time, there is hardly any live traffic, and
 /// nothing is held back for it.
 const THIN: Duration = Duration::from_secs(2);
-/// So often backlogs hold back for one look.
+/// So often backlogs hold back.
 const EBB_EVERY: Duration = Duration::from_secs(10);
 /// Live traffic feels it when the median commit takes longer than without backlogs, by this factor
 /// and by this time.
 const FELT_FACTOR: f64 = 1.5;
 const FELT_US: f64 = 300.0;
-/// What is left of the window when live traffic feels it.
+/// What is left of the pace when live traffic feels it.
 const AFTER_FELT: f64 = 0.6;
-/// The window grows by this part of itself, and by one at least.
-const GROWTH: f64 = 0.25;
-/// The window when a backlog meets live traffic.
-const START: f64 = 4.0;
+/// What the pace grows by, while it is used in full and nobody feels it.
+const GROWTH: f64 = 1.25;
+/// Deliveries a second when a backlog meets live traffic, and the least and the most there are.
+const START: f64 = 200.0;
+const LEAST: f64 = 20.0;
+const MOST: f64 = 100_000.0;
+/// What was not used up stays for so long.
+const SPARED: Duration = Duration::from_millis(5);
 
-/// What all backlogs together may have under way.
+/// The pace of all backlogs together.
 #[derive(Clone, Debug)]
 pub struct Courtesy {
-    window: f64,
+    per_second: f64,
+    /// Not before this, the next delivery of a backlog.
+    next: Time,
     /// The median commit of live traffic while backlogs hold back, in microseconds.
     alone_us: f64,
     tide: Tide,
@@ -48,9 +57,11 @@ pub struct Courtesy {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Tide {
-    /// Backlogs hold back, so that live traffic is seen alone.
+    /// Backlogs have begun to hold back: what they have under way still clouds the view.
+    Turning,
+    /// They hold back, so that live traffic is seen alone.
     Ebb,
-    /// They use the window.
+    /// They keep the pace.
     Flow { since: Time },
 }
 
@@ -58,91 +69,90 @@ enum Tide {
 struct Look {
     began: Time,
     took_us: Vec<f64>,
-    /// The most that backlogs had under way.
-    most: usize,
-    /// Whether the window was used in full.
-    full: bool,
+    /// Deliveries of backlogs that were taken up.
+    taken: u32,
+    /// Whether one more would have been.
+    wanted: bool,
 }
 
 impl Default for Courtesy {
     fn default() -> Courtesy {
-        Courtesy { window: START, alone_us: 0.0, tide: Tide::Ebb, look: None }
+        let (per_second, next) = (START, Time::ZERO);
+        Courtesy { per_second, next, alone_us: 0.0, tide: Tide::Turning, look: None }
     }
 }
 
 impl Courtesy {
-    /// Deliveries of backlogs that may be under way now, from 1 to `max`.
-    pub fn places(&self, now: Time, max: usize) -> usize {
-        let Some(look) = &self.look else { return max };
-        if now.since(look.began) > THIN {
-            return max;
+    /// Whether a delivery of a backlog may be taken up now; if not, when one may.
+    pub fn may_go(&mut self, now: Time) -> Result<(), Time> {
+        let Some(look) = self.look.as_mut().filter(|look| now.since(look.began) <= THIN) else {
+            return Ok(());
+        };
+        if self.next <= now {
+            return Ok(());
         }
-        match self.tide {
-            Tide::Ebb => 1,
-            Tide::Flow { .. } => self.window_size().min(max).max(1),
-        }
+        look.wanted = true;
+        Err(self.next)
     }
 
-    /// A commit of new events that took so long has become safe, while backlogs had this many
-    /// deliveries under way.
-    pub fn committed(&mut self, now: Time, took: Duration, under_way: usize) {
-        if under_way == 0 && self.look.is_none() {
+    /// A delivery of a backlog is taken up.
+    pub fn taken_up(&mut self, now: Time) {
+        let Some(look) = &mut self.look else { return };
+        look.taken = look.taken.saturating_add(1);
+        let pace = match self.tide {
+            Tide::Flow { .. } => self.per_second,
+            Tide::Turning | Tide::Ebb => LEAST,
+        };
+        self.next = self.next.max(now.minus(SPARED)) + Duration::from_secs_f64(1.0 / pace);
+    }
+
+    /// A commit of new events that took so long has become safe. `backlog` says whether a delivery
+    /// of a backlog is under way.
+    pub fn committed(&mut self, now: Time, took: Duration, backlog: bool) {
+        if !backlog && self.look.is_none() {
             return;
         }
-        let places = self.places(now, usize::MAX);
         let look = self.look.get_or_insert_with(|| Look::begin(now));
-        // what is still under way from before an ebb would be taken for live traffic alone
-        let clouded = self.tide == Tide::Ebb && under_way > 1;
-        if clouded || now.since(look.began) > THIN {
+        if now.since(look.began) > THIN {
             *look = Look::begin(now);
         }
-        look.most = look.most.max(under_way);
-        look.full |= under_way >= places;
         if look.took_us.len() < LOOK_COMMITS_MAX {
             look.took_us.push(took.as_secs_f64() * 1e6);
         }
         if look.took_us.len() >= LOOK_COMMITS && now.since(look.began) >= LOOK {
-            self.judge(now);
+            self.judge(now, backlog);
         }
     }
 
-    fn judge(&mut self, now: Time) {
+    fn judge(&mut self, now: Time, backlog: bool) {
         let Some(look) = self.look.replace(Look::begin(now)) else { return };
-        if look.most == 0 {
+        if look.taken == 0 && !look.wanted && !backlog {
             // the next backlog begins anew
             *self = Courtesy::default();
             return;
         }
         let took_us = median(look.took_us);
-        match self.tide {
+        self.tide = match self.tide {
+            Tide::Turning => Tide::Ebb,
             Tide::Ebb => {
                 self.alone_us = took_us;
-                self.tide = Tide::Flow { since: now };
+                Tide::Flow { since: now }
             }
             Tide::Flow { since } => {
                 if took_us > FELT_FACTOR * self.alone_us + FELT_US {
-                    self.window = (self.window * AFTER_FELT).max(1.0);
-                } else if look.full {
-                    self.window += (self.window * GROWTH).max(1.0);
+                    self.per_second = (self.per_second * AFTER_FELT).max(LEAST);
+                } else if look.wanted {
+                    self.per_second = (self.per_second * GROWTH).min(MOST);
                 }
-                if now.since(since) >= EBB_EVERY {
-                    self.tide = Tide::Ebb;
-                }
+                if now.since(since) >= EBB_EVERY { Tide::Turning } else { self.tide }
             }
-        }
-    }
-
-    fn window_size(&self) -> usize {
-        // a float to an integer saturates, and the window is never negative
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "see above")]
-        let whole = self.window as usize;
-        whole
+        };
     }
 }
 
 impl Look {
     fn begin(now: Time) -> Look {
-        Look { began: now, took_us: Vec::new(), most: 0, full: false }
+        Look { began: now, took_us: Vec::new(), taken: 0, wanted: false }
     }
 }
 
@@ -155,57 +165,70 @@ fn median(mut values: Vec<f64>) -> f64 {
 mod tests {
     use super::*;
 
-    const MAX: usize = 256;
-
-    /// Live traffic of 500 commits a second, each of which takes `cost` of the deliveries of
-    /// backlogs that are under way, for so long; the backlogs take what they may.
-    fn live(courtesy: &mut Courtesy, from: Time, secs: u64, cost: fn(usize) -> u64) -> Vec<usize> {
-        let mut windows = Vec::new();
-        let mut under_way = courtesy.places(from, MAX);
-        for n in 0..secs * 500 {
-            let now = from + Duration::from_millis(2 * n);
-            courtesy.committed(now, Duration::from_micros(cost(under_way)), under_way);
-            under_way = courtesy.places(now, MAX);
-            windows.push(under_way);
+    /// Live traffic of 500 commits a second for so long. A backlog takes what it may, up to 20 at
+    /// a time; `cost` says how long a commit takes, in us, where so many of them are taken up a
+    /// second. Answers these paces, averaged over a second each.
+    fn live(courtesy: &mut Courtesy, from: Time, secs: u64, cost: fn(u64) -> u64) -> Vec<u64> {
+        let mut paces = Vec::new();
+        let mut taken_lately = std::collections::VecDeque::new();
+        for second in 0..secs {
+            let mut taken = 0;
+            for tick in 0..500 {
+                let now = from + Duration::from_millis(1_000 * second + 2 * tick);
+                let mut now_taken = 0;
+                while now_taken < 20 && courtesy.may_go(now).is_ok() {
+                    courtesy.taken_up(now);
+                    now_taken += 1;
+                }
+                taken += now_taken;
+                taken_lately.push_back(now_taken);
+                if taken_lately.len() > 50 {
+                    taken_lately.pop_front();
+                }
+                let pace = taken_lately.iter().sum::<u64>() * 10;
+                courtesy.committed(now, Duration::from_micros(cost(pace)), true);
+            }
+            paces.push(taken);
         }
-        windows
+        paces
     }
 
     #[test]
     fn nobody_is_yielded_to_where_nobody_comes() {
-        let courtesy = Courtesy::default();
-        assert_eq!(courtesy.places(Time::from_secs(1), MAX), MAX);
+        let mut courtesy = Courtesy::default();
+        for _ in 0..1_000 {
+            assert_eq!(courtesy.may_go(Time::from_secs(1)), Ok(()));
+            courtesy.taken_up(Time::from_secs(1));
+        }
     }
 
     #[test]
-    fn the_window_grows_where_nobody_feels_it() {
+    fn the_pace_grows_where_nobody_feels_it() {
         let mut courtesy = Courtesy::default();
-        let windows = live(&mut courtesy, Time::from_secs(1), 9, |_| 2_000);
-        assert_eq!(windows.first(), Some(&1), "live traffic is first seen alone");
-        assert_eq!(windows.last(), Some(&MAX), "nothing is held back in vain");
+        let paces = live(&mut courtesy, Time::from_secs(1), 10, |_| 2_000);
+        assert!(paces[0] < 300, "live traffic is first seen alone: {paces:?}");
+        assert!(paces[9] > 5_000, "nothing is held back in vain: {paces:?}");
     }
 
     #[test]
-    fn the_window_stays_where_live_traffic_does_not_feel_it() {
+    fn the_pace_stays_where_live_traffic_does_not_feel_it() {
         let mut courtesy = Courtesy::default();
-        // ten at once make commits half as long again
-        let cost = |under_way: usize| 2_000 + 100 * u64::try_from(under_way).unwrap();
-        let windows = live(&mut courtesy, Time::from_secs(1), 60, cost);
-        let later: Vec<_> = windows.into_iter().skip(5_000).collect();
-        assert!(later.iter().all(|window| *window <= 20), "{:?}", later.iter().max());
-        let mean = later.iter().sum::<usize>() / later.len();
-        assert!((5..=14).contains(&mean), "{mean}");
-        assert!(later.contains(&1), "again and again, live traffic is seen alone");
+        // 1,300 a second make commits half as long again, and a bit
+        let paces = live(&mut courtesy, Time::from_secs(1), 60, |pace| 2_000 + pace);
+        let later = &paces[10..];
+        let mean = later.iter().sum::<u64>() / 50;
+        assert!((500..=1_400).contains(&mean), "{mean}: {later:?}");
+        assert!(later.iter().any(|pace| *pace < mean / 2 + 200), "again and again it is an ebb");
     }
 
     #[test]
     fn live_traffic_that_gets_slow_by_itself_is_found_out() {
         let mut courtesy = Courtesy::default();
         live(&mut courtesy, Time::from_secs(1), 9, |_| 2_000);
-        let windows = live(&mut courtesy, Time::from_secs(10), 60, |_| 20_000);
-        let least = windows.iter().min();
-        assert!(least < Some(&16), "at first it may be the backlog's fault: {least:?}");
-        assert_eq!(windows.last(), Some(&MAX), "and then it turns out not to be");
+        let paces = live(&mut courtesy, Time::from_secs(10), 30, |_| 20_000);
+        let least = paces.iter().min();
+        assert!(least < Some(&500), "at first it may be the backlog's fault: {paces:?}");
+        assert!(paces.last() > Some(&1_000), "and then it turns out not to be: {paces:?}");
     }
 
     #[test]
@@ -214,7 +237,7 @@ mod tests {
         live(&mut courtesy, Time::from_secs(1), 1, |_| 2_000);
         for n in 0..500 {
             let now = Time::from_secs(2) + Duration::from_millis(2 * n);
-            courtesy.committed(now, Duration::from_millis(2), 0);
+            courtesy.committed(now, Duration::from_millis(2), false);
         }
         assert!(courtesy.look.is_none());
     }
@@ -223,7 +246,11 @@ mod tests {
     fn when_live_traffic_ends_nothing_is_held_back() {
         let mut courtesy = Courtesy::default();
         live(&mut courtesy, Time::from_secs(1), 1, |_| 2_000);
-        assert!(courtesy.places(Time::from_secs(3), MAX) < MAX);
-        assert_eq!(courtesy.places(Time::from_secs(5), MAX), MAX);
+        let wait = courtesy.may_go(Time::from_secs(2)).and_then(|()| {
+            courtesy.taken_up(Time::from_secs(2));
+            courtesy.may_go(Time::from_secs(2))
+        });
+        assert!(wait.is_err_and(|at| at < Time::from_secs(3)), "a pace, and no end: {wait:?}");
+        assert_eq!(courtesy.may_go(Time::from_secs(5)), Ok(()));
     }
 }

@@ -11,6 +11,7 @@ mod gone;
 mod guard;
 mod order;
 mod prune;
+mod replay;
 
 pub use admit::resume;
 
@@ -70,6 +71,7 @@ pub fn apply(batches: &mut Batches, record: &Record) -> Result<Receipt, CommitEr
         }
         Record::Endpoint(entry) => endpoint(batches, entry),
         Record::Prune(prune) => prune::apply(batches, prune),
+        Record::Replay(step) => replay::apply(batches, step),
     }
 }
 

@@ -21,11 +21,13 @@
 //! | order | endpoint, key hash (u64), event | [`Behind`]: it waits behind that one |
 //! | versions | endpoint, key hash (u64) | the highest version admitted |
 //! | expiry | time in us (u64), event | nothing: the event is to be looked at again then |
+//! | replays | replay | [`Replay`] |
 //! | pieces | a key of another table, piece (u16) | the rest of a value too long for one entry |
 //!
 //! [`EndpointEntry`]: crate::model::EndpointEntry
 //! [`LaneCounts`]: crate::model::LaneCounts
 //! [`Progress`]: crate::model::Progress
+//! [`Replay`]: crate::model::Replay
 //! [`Step`]: crate::model::Step
 
 mod keys;
@@ -90,4 +92,6 @@ pub const ORDER: Table = table(13, 5, SCATTERED_BYTES);
 pub const VERSIONS: Table = table(14, 5, SCATTERED_BYTES);
 /// Events that have been passed by and could not go yet.
 pub const EXPIRY: Table = table(15, 1, SCATTERED_BYTES);
-// Numbers from 16 on are for tables to come (quarantine, sources, tokens, replays).
+/// Replays, running and ended.
+pub const REPLAYS: Table = table(16, 1, SCATTERED_BYTES);
+// Numbers from 17 on are for tables to come (quarantine, sources, tokens).

@@ -168,14 +168,14 @@ impl Reader {
         Ok((id, layout::decode(&key, &large::joined(&self.tree, &key, raw)?)?))
     }
 
-    fn all(&self, table: &Table) -> Result<Vec<(Key, Bytes)>, ReadError> {
+    pub(super) fn all(&self, table: &Table) -> Result<Vec<(Key, Bytes)>, ReadError> {
         let low = table.key(&[]);
         scan::ascending(&self.tree, &low, &last_of(&low), usize::MAX)
     }
 }
 
 /// A key behind all those that begin with `lane`: no event and no time is all ones.
-fn last_of(lane: &Key) -> Key {
+pub(super) fn last_of(lane: &Key) -> Key {
     lane.joined(&[0xFF; 24])
 }
 

@@ -24,6 +24,7 @@ pub mod fold;
 pub mod writer;
 pub mod read;
 mod lists;
+mod replays;
 pub mod sync;
 pub mod space;
 pub mod open;

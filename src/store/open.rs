@@ -28,6 +28,7 @@ use crate::model::EndpointNo;
 use crate::model::EventId;
 use crate::model::LaneCounts;
 use crate::model::Progress;
+use crate::model::Replay;
 use crate::model::Time;
 use crate::store::batches::Batches;
 use crate::store::batches::CommitError;
@@ -93,6 +94,8 @@ pub struct Recovered {
     pub endpoints: Vec<EndpointEntry>,
     /// The event that was admitted last.
     pub last_event: Option<EventId>,
+    /// All replays that are remembered, the oldest first.
+    pub replays: Vec<Replay>,
     /// Whether the last process ended in order; also true of a new store.
     pub clean: bool,
 }
@@ -261,6 +264,7 @@ fn recover(reader: &Reader, clean: bool) -> Result<Recovered, ReadError> {
         lanes: reader.lanes()?,
         endpoints: reader.endpoints()?,
         last_event: reader.events(None, 1)?.first().map(|(id, _)| *id),
+        replays: reader.replays()?,
         clean,
     })
 }

@@ -31,7 +31,7 @@ pub struct Reader {
 /// A delivery, as it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeliveryRecord {
-    /// Its state; [`DeliveryState::Held`] is not known here.
+    /// Its state; [`DeliveryState::Held`] is only what a person has put aside.
     pub state: DeliveryState,
     /// Its past.
     pub progress: Progress,
@@ -111,6 +111,7 @@ impl Reader {
         let state = match (flight, next) {
             (Some(_), _) => DeliveryState::Sending,
             (None, Some(Next::Delivered)) => DeliveryState::Delivered,
+            (None, Some(next)) if next.is_on_hold() => DeliveryState::Held,
             (None, Some(Next::Wait { .. })) => DeliveryState::Waiting,
             (None, Some(Next::Dead { .. })) => DeliveryState::Dead,
             (None, Some(Next::Cancelled)) => DeliveryState::Cancelled,

@@ -305,35 +305,6 @@ fn a_failed_test_call_is_a_failure() {
     assert_eq!(daemon.request().body, br#"{"data":[1,2],"type":"postrider.ping"}"#);
 }
 
-fn found(matched: u64, submitted: u64) -> Value {
-    json!({"matched": matched, "expired": 1, "submitted": submitted, "dry_run": false})
-}
-
-#[test]
-fn a_replay_is_counted_first() {
-    let daemon = Daemon::scripted(vec![
-        (200, found(41, 0)),
-        (200, found(41, 40)),
-        (200, found(41, 0)),
-        (200, found(1_001, 0)),
-        (200, found(0, 0)),
-    ]);
-    let done = daemon.run(&["replay", "--endpoint", "crm"]);
-    assert_eq!((done.code, done.stdout.as_str()), (0, "40 of 41 sent again\n"));
-    assert_eq!(done.stderr, "Would send 40 deliveries again. Of 1 more the payload is gone.\n");
-    let body =
-        |daemon: &Daemon| -> Value { serde_json::from_slice(&daemon.request().body).unwrap() };
-    let (dry, wet) = (body(&daemon), body(&daemon));
-    assert_eq!((&dry["dry_run"], &wet["dry_run"]), (&json!(true), &json!(false)));
-    assert_eq!(wet["filter"]["state"], "dead");
-    let dry = daemon.run(&["replay", "--dry-run", "--output", "id"]);
-    assert_eq!((dry.code, dry.stdout.as_str()), (0, "41\n"));
-    let many = daemon.run(&["replay"]);
-    assert_eq!(many.code, 2);
-    assert!(many.stderr.ends_with("Confirm with --yes.\n"), "{}", many.stderr);
-    assert_eq!(daemon.run(&["replay"]).code, 3, "nothing matched");
-}
-
 #[test]
 fn whoever_reads_the_beginning_has_read_enough() {
     let page = json!({"data": vec![delivery("dead"); 2_000], "next_cursor": null});

@@ -23,9 +23,14 @@ const COMMANDS: &[&str] = &[
     "delivery show",
     "delivery retry",
     "delivery cancel",
+    "delivery hold",
+    "delivery release",
     "queue",
     "simulate",
     "replay",
+    "replay list",
+    "replay show",
+    "replay cancel",
     "endpoint",
     "endpoint list",
     "endpoint show",
@@ -81,7 +86,7 @@ fn help_is_as_kept() {
 
 #[test]
 fn every_command_has_its_help_kept() {
-    for parent in ["", "event", "delivery", "endpoint", "secret", "config"] {
+    for parent in ["", "event", "delivery", "replay", "endpoint", "secret", "config"] {
         let mut args: Vec<&str> = parent.split_whitespace().collect();
         args.push("--help");
         for name in listed(&run(&args).stdout) {

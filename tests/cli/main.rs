@@ -8,6 +8,7 @@
 mod commands;
 mod exit_codes;
 mod help;
+mod replay;
 mod send;
 mod simulate;
 mod world;

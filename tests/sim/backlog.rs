@@ -76,7 +76,7 @@ fn a_backlog_leaves_live_traffic_its_due() {
     assert!(beside.median <= 2 * alone.median, "{:?}, and {:?} alone", beside.median, alone.median);
     assert!(beside.per_second >= 500, "it is worked off at {}/s", beside.per_second);
     let free = watch(0, true, 5);
-    assert!(free.per_second >= 4 * beside.per_second, "without live traffic: {}", free.per_second);
+    assert!(free.per_second >= 2 * beside.per_second, "without live traffic: {}", free.per_second);
 }
 
 /// Runs so long, with so many clients, each of which submits as soon as it has its answer.
@@ -199,7 +199,7 @@ impl Machine {
                     self.after(ATTEMPT, Later::Answered(dial.delivery, self.now));
                 }
                 Effect::Reply { .. } => self.after(Duration::ZERO, Later::Client),
-                Effect::Abort(_) | Effect::Publish(_) | Effect::Drained => {}
+                Effect::Abort(_) | Effect::Publish(_) | Effect::Scan(_) | Effect::Drained => {}
             }
         }
     }

@@ -15,6 +15,7 @@ use postrider::model::Next;
 use postrider::model::Progress;
 use postrider::model::Receipt;
 use postrider::model::Record;
+use postrider::model::ReplayStep;
 use postrider::model::WaitReason;
 
 use crate::outbox::Outbox;
@@ -63,6 +64,14 @@ pub enum Bug {
     CountsTheGone,
     /// Nothing is ever looked through for what may go.
     NeverSweeps,
+    /// Of what a replay does, its new place and its counts are not written.
+    ForgetsWhereReplaysAre,
+    /// Now and then, a replay passes a delivery over.
+    LeavesOutOfReplays,
+    /// What a replay sends again is due at once.
+    IgnoresRatesOfReplays,
+    /// What is put on hold is due all the same.
+    DialsWhatIsOnHold,
     /// Fewer attempts at once than there may be: only a crowd shows it.
     FewerPlaces,
 }
@@ -89,6 +98,10 @@ impl Bug {
         Bug::DropsPendingPayloads,
         Bug::CountsTheGone,
         Bug::NeverSweeps,
+        Bug::ForgetsWhereReplaysAre,
+        Bug::LeavesOutOfReplays,
+        Bug::IgnoresRatesOfReplays,
+        Bug::DialsWhatIsOnHold,
     ];
 
     /// The limits as the engine is told of them.
@@ -126,6 +139,13 @@ impl Bug {
         for record in records {
             match record {
                 Record::Admit(admit) if self == Bug::ForgetsKeys => admit.key = None,
+                Record::Replay(step) if self == Bug::LeavesOutOfReplays && rng.u32(0..4) == 0 => {
+                    step.moves.pop();
+                }
+                Record::Replay(step) if self == Bug::IgnoresRatesOfReplays => {
+                    let at = step.at;
+                    step.moves.iter_mut().for_each(|each| each.due = at);
+                }
                 Record::Step { parks, .. } if self == Bug::ForgetsToPark => *parks = false,
                 Record::Step { step, .. }
                     if self == Bug::CallsDeadDelivered
@@ -202,6 +222,7 @@ impl Bug {
                 }
                 receipt
             }
+            Record::Replay(step) => self.replay(outbox, record, step),
             Record::Admit(admit) if self == Bug::IgnoresOrder => {
                 let receipt = outbox.apply(record);
                 let Receipt::Seated { stale, .. } = &receipt else { return receipt };
@@ -236,5 +257,30 @@ impl Bug {
             }
             _ => outbox.apply(record),
         }
+    }
+
+    fn replay(self, outbox: &mut Outbox, record: &Record, step: &ReplayStep) -> Receipt {
+        let before = outbox.replays.get(&step.replay.id).cloned();
+        let mut receipt = outbox.apply(record);
+        if self == Bug::ForgetsWhereReplaysAre
+            && let Some(before) = before.filter(|_| step.replay.is_running())
+        {
+            outbox.replays.insert(before.id, before);
+        }
+        if self == Bug::DialsWhatIsOnHold
+            && let Receipt::Replayed(receipts) = &mut receipt
+        {
+            for (each, receipt) in step.moves.iter().zip(receipts) {
+                let queue = outbox.due.entry(each.delivery.endpoint).or_default();
+                if let Receipt::Moved { to: Some(to), .. } = receipt
+                    && to.is_on_hold()
+                    && let Some(progress) = queue.remove(to)
+                {
+                    *to = Due::timed(step.at, to.event);
+                    queue.insert(*to, progress);
+                }
+            }
+        }
+        receipt
     }
 }

@@ -126,6 +126,11 @@ impl World {
             (Record::Command { .. }, Receipt::PayloadGone) => {
                 self.marks.hit("not sent again without a payload");
             }
+            (_, Receipt::Replayed(receipts))
+                if receipts.iter().any(|receipt| matches!(receipt, Receipt::Refused(_))) =>
+            {
+                self.marks.hit("replay meets what has gone on");
+            }
             (Record::Command { .. }, Receipt::Moved { promoted: Some(_), .. }) => {
                 self.marks.hit("cancelled before others of its key");
             }

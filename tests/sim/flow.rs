@@ -210,7 +210,10 @@ impl World {
         if last.next != (Next::Dead { reason: DeadReason::Exhausted }) {
             return;
         }
-        let begins = steps.iter().rposition(|step| matches!(step.kind, StepKind::Command { .. }));
+        // to be put aside and let go again is no new beginning
+        let again = |step: &Step| !step.next.is_on_hold() && !step.next.is_released();
+        let command = |step: &Step| matches!(step.kind, StepKind::Command { .. }) && again(step);
+        let begins = steps.iter().rposition(command);
         let plan = &steps[begins.map_or(0, |at| at + 1)..];
         let counts = |step: &&Step| {
             matches!(step.kind, StepKind::Attempt(_))

@@ -18,11 +18,13 @@ mod clients;
 mod crowd;
 mod deliveries;
 mod flow;
+mod live;
 mod marks;
 mod operators;
 mod outbox;
 mod pruned;
 mod receivers;
+mod replays;
 mod reports;
 mod world;
 
@@ -202,6 +204,7 @@ fn world_of(seed: u64, bug: Bug, count: u32, rng: &mut Rng) -> World {
         heard: BTreeMap::new(),
         calm: false,
         crowd: None,
+        begun: replays::Begun::default(),
         history: 0xcbf2_9ce4_8422_2325,
     }
 }
@@ -247,9 +250,12 @@ fn run(seed: u64, bug: Bug) -> World {
     run_until(&mut world, START + TROUBLE);
     heal(&mut world);
     run_until(&mut world, START + TROUBLE + PEACE);
+    let end = world.release_all();
+    run_until(&mut world, end);
     let end = world.let_parked_keys_go();
     run_until(&mut world, end);
     check(&world);
+    world.check_replays();
     world
 }
 
@@ -337,6 +343,16 @@ fn endpoints_that_hang_leave_places_to_the_others() {
     for seed in 0..20 {
         let crowd = crowd::watch_hangers(seed);
         assert!(crowd.dials > 20, "{} dials", crowd.dials);
+    }
+}
+
+#[test]
+fn a_replay_takes_no_more_than_half_of_what_an_endpoint_bears() {
+    for seed in 0..20 {
+        let (live, replayed) = live::dials_beside_a_replay(seed);
+        assert!(live > 20 && replayed > 20, "seed {seed}: {live} and {replayed}");
+        // a handful were under way before the replay began, or ended
+        assert!(replayed <= live + 8, "seed {seed}: {live} live, {replayed} sent again");
     }
 }
 

@@ -24,7 +24,7 @@ impl World {
         let wait = Duration::from_millis(self.rng.u64(100..20_000));
         self.schedule(wait, Happening::Operator);
         let endpoint = EndpointNo(self.rng.u32(1..=u32::try_from(self.endpoints.len()).unwrap()));
-        match self.rng.u32(0..40) {
+        match self.rng.u32(0..45) {
             0..=3 => {
                 let reason = "maintenance".to_owned();
                 self.command(Command::Pause { endpoint, reason });
@@ -51,6 +51,8 @@ impl World {
                 self.schedule(wait, Happening::Crash(self.process));
             }
             36 => self.command(Command::Drain),
+            40..=43 => self.begin_replay(endpoint),
+            44 => self.cancel_any_replay(),
             _ => {
                 let endpoints = self.known_endpoints();
                 self.command(Command::Configure { endpoints, entries: Vec::new() });

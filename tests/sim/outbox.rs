@@ -23,9 +23,14 @@ use postrider::model::OrderKey;
 use postrider::model::Progress;
 use postrider::model::Receipt;
 use postrider::model::Record;
+use postrider::model::Replay;
+use postrider::model::ReplayAction;
+use postrider::model::ReplayId;
+use postrider::model::ReplayStep;
 use postrider::model::Step;
 use postrider::model::StepKind;
 use postrider::model::Time;
+use postrider::model::replay::REPLAYS_KEPT_MAX;
 
 /// Everything on the disk.
 #[derive(Clone, Default)]
@@ -47,6 +52,7 @@ pub struct Outbox {
     pub dead: BTreeMap<EndpointNo, u64>,
     /// Not on the disk any more: what has been there. Their steps stay above.
     pub gone: BTreeMap<EventId, Arc<Event>>,
+    pub replays: BTreeMap<ReplayId, Replay>,
 }
 
 impl Outbox {
@@ -61,6 +67,7 @@ impl Outbox {
                 self.command(*delivery, Step { at: *at, kind, next: *next })
             }
             Record::Sweep { endpoint, step, limit } => self.sweep(*endpoint, step, *limit),
+            Record::Replay(step) => self.replay(step),
             Record::Endpoint(entry) => {
                 self.entries.insert(entry.no, (**entry).clone());
                 Receipt::Applied
@@ -214,6 +221,7 @@ impl Outbox {
         match self.steps.get(&delivery).and_then(|steps| steps.last()).map(|step| step.next) {
             None => DeliveryState::Queued,
             Some(Next::Delivered) => DeliveryState::Delivered,
+            Some(next) if next.is_on_hold() => DeliveryState::Held,
             Some(Next::Wait { .. }) => DeliveryState::Waiting,
             Some(Next::Dead { .. }) => DeliveryState::Dead,
             Some(Next::Cancelled) => DeliveryState::Cancelled,
@@ -225,7 +233,7 @@ impl Outbox {
         steps.iter().fold(Progress::default(), |progress, step| progress.after(step))
     }
 
-    fn command(&mut self, delivery: DeliveryId, step: Step) -> Receipt {
+    pub fn command(&mut self, delivery: DeliveryId, step: Step) -> Receipt {
         let state = self.state(delivery);
         let ends = step.next == Next::Cancelled;
         let allowed = match state {
@@ -300,6 +308,55 @@ impl Outbox {
         Receipt::Swept { dues: dues.into_iter().map(|(due, _)| due).collect(), behind }
     }
 
+    pub fn replay(&mut self, step: &ReplayStep) -> Receipt {
+        let actor = step.replay.actor_of_steps();
+        let mut receipts = Vec::new();
+        for each in &step.moves {
+            let state = self.state(each.delivery);
+            receipts.push(if self.turned_by(each.delivery, &actor).next().is_some() {
+                Receipt::Stale
+            } else if !step.replay.takes(state) {
+                Receipt::Refused(state)
+            } else {
+                let kind = StepKind::Command { actor: actor.clone() };
+                let due = match step.replay.action {
+                    ReplayAction::Release => each.due.max(self.due_before_hold(each.delivery)),
+                    _ => each.due,
+                };
+                let next = step.replay.next_of(due);
+                self.command(each.delivery, Step { at: step.at, kind, next })
+            });
+        }
+        let known = self.replays.insert(step.replay.id, step.counted(&receipts)).is_some();
+        let ended = self.replays.values().find(|replay| !replay.is_running());
+        if let Some(oldest) = ended.map(|replay| replay.id)
+            && !known
+            && self.replays.len() > REPLAYS_KEPT_MAX
+        {
+            self.replays.remove(&oldest);
+        }
+        Receipt::Replayed(receipts)
+    }
+
+    fn due_before_hold(&self, delivery: DeliveryId) -> Time {
+        let before = self.steps[&delivery].iter().rev().nth(1);
+        let deliver_at = self.events[&delivery.event].attributes.deliver_at;
+        match before.map(|step| step.next) {
+            Some(Next::Wait { due, .. }) => due,
+            Some(_) => Time::ZERO,
+            None => deliver_at.unwrap_or(Time::ZERO),
+        }
+    }
+
+    /// The steps of a delivery that somebody made.
+    pub fn turned_by(&self, delivery: DeliveryId, actor: &str) -> impl Iterator<Item = &Step> {
+        let steps = self.steps.get(&delivery).into_iter().flatten();
+        steps.filter(move |step| match &step.kind {
+            StepKind::Command { actor: known } => known == actor,
+            _ => false,
+        })
+    }
+
     /// What the engine is told at a start.
     pub fn recovered(&self) -> Recovered {
         let counts = |queue: &BTreeMap<Due, Progress>| {
@@ -321,6 +378,7 @@ impl Outbox {
             lanes: lanes.into_iter().collect(),
             entries: self.entries.values().cloned().collect(),
             last_event: self.events.last_key_value().map(|(id, _)| *id),
+            replays: self.replays.values().cloned().collect(),
         }
     }
 }

@@ -11,6 +11,7 @@ use postrider::engine::Effect;
 use postrider::engine::Engine;
 use postrider::engine::Input;
 use postrider::engine::Limits;
+use postrider::engine::Scan;
 use postrider::engine::Ticket;
 use postrider::model::Attempt;
 use postrider::model::Class;
@@ -32,6 +33,7 @@ use crate::marks::Marks;
 use crate::outbox::Outbox;
 use crate::receivers::Mood;
 use crate::receivers::Receivers;
+use crate::replays::Begun;
 use crate::reports::Told;
 
 /// Something that happens at a time. What belongs to a process carries its number: it never
@@ -47,6 +49,10 @@ pub enum Happening {
         class: Class,
         after: Option<Due>,
         limit: usize,
+    },
+    Scanned {
+        process: u32,
+        scan: Box<Scan>,
     },
     Finished {
         process: u32,
@@ -115,6 +121,8 @@ pub struct World {
     pub calm: bool,
     /// A crowd that is watched.
     pub crowd: Option<Crowd>,
+    /// Replays that people began.
+    pub begun: Begun,
     /// A digest of everything that happened.
     pub history: u64,
 }
@@ -150,6 +158,7 @@ impl World {
                     let process = self.process;
                     self.schedule(wait, Happening::Loaded { process, lane, class, after, limit });
                 }
+                Effect::Scan(scan) => self.scans(*scan),
                 Effect::Dial(dial) => self.dialled(&dial),
                 Effect::Abort(delivery) => self.aborted(delivery),
                 Effect::Publish(notice) => self.published(&notice),
@@ -169,6 +178,7 @@ impl World {
             Effect::Commit { ticket, records } => format!("commit {ticket} {}", records.len()),
             Effect::Dial(dial) => format!("dial {} {}", dial.delivery, dial.attempt),
             Effect::Load { lane, after, .. } => format!("load {lane:?} {after:?}"),
+            Effect::Scan(scan) => format!("scan {} {:?}", scan.replay, scan.after),
             Effect::Reply { caller, .. } => format!("reply {caller}"),
             Effect::Abort(delivery) => format!("abort {delivery}"),
             Effect::Publish(_) => "publish".to_owned(),
@@ -261,6 +271,9 @@ impl World {
         for (_, records, _) in self.syncing.drain(..).take(survive).collect::<Vec<_>>() {
             self.bug.apply_all(&mut self.disk, &records);
         }
+        if self.engine.replays().any(|replay| replay.cursor.is_some()) {
+            self.marks.hit("crash with a replay half done");
+        }
         if !self.underway.deliveries.is_empty() {
             self.marks.hit("crash with deliveries in flight");
         }
@@ -309,6 +322,7 @@ impl World {
             Happening::Loaded { process, lane, class, after, limit } if process == current => {
                 self.loaded(lane, class, after, limit);
             }
+            Happening::Scanned { process, scan } if process == current => self.scanned(&scan),
             Happening::Finished { process, delivery, attempt, began } if process == current => {
                 self.finished(delivery, attempt, began);
             }

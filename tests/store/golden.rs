@@ -6,6 +6,7 @@
 
 use std::fmt::Debug;
 use std::fmt::Write;
+use std::time::Duration;
 
 use bytes::Bytes;
 use postrider::model::*;
@@ -127,6 +128,30 @@ fn entry() -> EndpointEntry {
     }
 }
 
+fn replay() -> Replay {
+    Replay {
+        id: ReplayId::from_bytes(id(9).to_bytes()),
+        action: ReplayAction::Replay,
+        filter: ReplayFilter {
+            state: Some(DeliveryState::Dead),
+            endpoint: Some(EndpointNo(3)),
+            types: Some("order.*".parse().unwrap()),
+            since: Some(START),
+            until: Some(at(1)),
+            ids: vec![delivery(1, 3)],
+        },
+        rate: Rate { count: 50, per: Duration::from_secs(1), burst: 1 },
+        actor: "uid:0".to_owned(),
+        created: at(1),
+        state: ReplayState::Cancelled,
+        ended: Some(at(2)),
+        ended_by: Some("uid:1000".to_owned()),
+        next: at(3),
+        cursor: Some(vec![1, 2, 3]),
+        counts: ReplayCounts { matched: 300, submitted: 200, expired: 2, skipped: 1 },
+    }
+}
+
 /// A page of this many fresh deliveries; a few are not worth packing.
 fn page(entries: u64) -> Page {
     let mut page = Page::new(layout::DUE_FRESH.key(&[&EndpointNo(3).to_bytes()]));
@@ -201,6 +226,7 @@ fn samples() -> Vec<(&'static str, Key, Vec<u8>)> {
         ("lane", layout::lane_key(EndpointNo(3)), layout::encode(&lane)),
         ("endpoint", layout::endpoint_key(EndpointNo(3)), layout::encode(&entry())),
         ("expiry", layout::expiry_key((at(1), id(1))), layout::encode(&())),
+        ("replay", layout::replay_key(replay().id), layout::encode(&replay())),
         ("piece", layout::piece_key(&layout::event_key(id(1)), 258), b"rest".to_vec()),
         ("page", page(1).base(), page(1).encode()),
     ]
@@ -237,6 +263,7 @@ fn golden_bytes_are_read_as_what_they_were() {
     reads("step.command", &command());
     reads("step.rule", &rule());
     reads("endpoint", &entry());
+    reads("replay", &replay());
     reads("lane", &LaneCounts { fresh: 1, timed: 200, dead: 30_000, behind: 4 });
     let due = Due::timed(at(1), id(1));
     assert_eq!(layout::due_of(&line("due.timed").0), Some(due));

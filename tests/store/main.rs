@@ -17,4 +17,5 @@ mod outbox;
 #[expect(dead_code, unreachable_pub, reason = "the simulator needs more of it")]
 #[path = "../sim/pruned.rs"]
 mod pruned;
+mod replay;
 mod support;

@@ -16,6 +16,7 @@ mod label;
 mod log;
 mod process;
 mod queue;
+mod replays;
 
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::info::Info;
@@ -41,6 +42,7 @@ pub struct Metrics {
     endpoints: endpoints::Family,
     queue: queue::Series,
     ages: ages::Series,
+    replays: replays::Series,
     log: LogCounter,
 }
 
@@ -60,9 +62,10 @@ impl Metrics {
         let endpoints = endpoints::Family::register(ours);
         let queue = queue::Series::register(ours);
         let ages = ages::Series::register(ours);
+        let replays = replays::Series::register(ours);
         let log = LogCounter::register(ours);
         registry.register_collector(Box::new(process::Process));
-        Metrics { registry, ingest, attempts, endpoints, queue, ages, log }
+        Metrics { registry, ingest, attempts, endpoints, queue, ages, replays, log }
     }
 
     /// All series as text, to be sent as [`OPENMETRICS_CONTENT_TYPE`].

@@ -187,6 +187,7 @@ impl Metrics {
         series.records.iter().zip(kinds).for_each(|(gauge, count)| set(gauge, count));
         let oldest = Duration::from_millis(status.oldest_due_ms);
         series.oldest_due.set(oldest.as_secs_f64());
+        self.set_replays(status.replays.len());
         self.set_endpoints(&status.endpoints);
     }
 }

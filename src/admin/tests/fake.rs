@@ -9,6 +9,7 @@ use crate::admin::backend::*;
 use crate::model::queue::AGES_S;
 use crate::model::queue::QueueRow;
 use crate::model::queue::QueueView;
+use crate::model::replay::view::*;
 use crate::model::view::*;
 use crate::model::*;
 
@@ -56,6 +57,21 @@ pub(super) fn endpoint(name: &str) -> EndpointView {
         window: 4,
         recent: RecentView::default(),
         counts: LaneCounts { fresh: 3, timed: 4, dead: 1, behind: 0 },
+    }
+}
+
+pub(super) fn replay(state: ReplayState) -> ReplayView {
+    ReplayView {
+        id: ReplayId::from_bytes(event_id(7).to_bytes()),
+        action: ReplayAction::Replay,
+        filter: FilterView::default(),
+        rate: "100/s".into(),
+        actor: "uid:0".into(),
+        created_at: Time::from_secs(1_795_256_102),
+        state,
+        ended_at: None,
+        ended_by: None,
+        counts: ReplayCounts { matched: 41, submitted: 3, expired: 1, skipped: 0 },
     }
 }
 
@@ -256,14 +272,32 @@ impl Backend for Fake {
         }
     }
 
-    async fn count_replay(&self, filter: DeliveryFilter) -> Answer<ReplayView> {
-        self.note(format!("count {filter:?}"));
-        Ok(ReplayView { matched: 41, expired: 1, submitted: 0, dry_run: true })
+    async fn count_replay(&self, order: ReplayOrder) -> Answer<DryRunView> {
+        self.note(format!("count {order:?}"));
+        Ok(DryRunView { matched: 41, expired: 1, dry_run: true })
     }
 
-    async fn replay(&self, filter: DeliveryFilter, actor: Actor) -> Answer<ReplayView> {
-        self.note(format!("replay {filter:?} {}", actor.0));
-        Ok(ReplayView { matched: 41, expired: 1, submitted: 40, dry_run: false })
+    async fn replay(&self, order: ReplayOrder, actor: Actor) -> Answer<ReplayView> {
+        self.note(format!("replay {order:?} {}", actor.0));
+        Ok(ReplayView { filter: order.filter, ..replay(ReplayState::Running) })
+    }
+
+    async fn replays(&self) -> Answer<Vec<ReplayView>> {
+        Ok(vec![replay(ReplayState::Running)])
+    }
+
+    async fn shown_replay(&self, _id: ReplayId) -> Answer<ReplayView> {
+        Ok(replay(ReplayState::Done))
+    }
+
+    async fn replays_between(&self, low: ReplayId, high: ReplayId) -> Answer<Vec<ReplayId>> {
+        let id = replay(ReplayState::Running).id;
+        Ok(Some(id).filter(|id| (low..=high).contains(id)).into_iter().collect())
+    }
+
+    async fn cancel_replay(&self, id: ReplayId, actor: Actor) -> Answer<ReplayView> {
+        self.note(format!("cancel {id} {}", actor.0));
+        Err(BackendError::ReplayEnded(ReplayState::Done))
     }
 
     async fn reload(&self, _actor: Actor) -> Answer<ReloadView> {

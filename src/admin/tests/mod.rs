@@ -17,7 +17,9 @@ use tower::ServiceExt;
 use crate::admin::Actor;
 use crate::admin::Metrics;
 use crate::admin::router;
+use crate::model::ReplayState;
 use fake::Fake;
+use fake::replay;
 
 struct Api {
     fake: Arc<Fake>,
@@ -291,16 +293,36 @@ async fn replays_are_of_what_has_ended() {
     let dry = r#"{"filter":{"endpoint":"crm","type":"order.*"},"dry_run":true}"#;
     let reply = api.send("POST", "/v1/replays", dry).await;
     assert_eq!((reply.status.as_u16(), &reply.json()["matched"]), (200, &json!(41)));
-    assert!(api.last_call().starts_with("count DeliveryFilter { state: Some(Dead)"));
-    let wet = r#"{"filter":{"state":"cancelled"}}"#;
+    assert!(api.last_call().contains("filter: FilterView { state: Some(Dead)"));
+    let wet = r#"{"filter":{"state":"cancelled"},"rate":"600/m"}"#;
     let reply = api.send("POST", "/v1/replays", wet).await;
-    assert_eq!(reply.json()["submitted"], 40);
-    assert!(api.last_call().starts_with("replay DeliveryFilter { state: Some(Cancelled)"));
-    let waiting = r#"{"filter":{"state":"waiting"}}"#;
-    let reply = api.send("POST", "/v1/replays", waiting).await;
-    assert_eq!(reply.json()["errors"][0]["pointer"], "/filter/state");
+    assert_eq!((reply.status.as_u16(), &reply.json()["submitted"]), (202, &json!(3)));
+    let id = reply.json()["id"].as_str().unwrap().to_owned();
+    assert_eq!(reply.headers["location"], format!("/v1/replays/{id}"));
+    assert_eq!(reply.json()["filter"], json!({"state": "cancelled"}));
+    assert!(api.last_call().contains("rate: Rate { count: 600, per: 60s, burst: 1 }"));
+    for (body, pointer) in [
+        (r#"{"filter":{"state":"waiting"}}"#, "/filter/state"),
+        (r#"{"filter":{},"rate":"1001/s"}"#, "/rate"),
+    ] {
+        let reply = api.send("POST", "/v1/replays", body).await;
+        assert_eq!(reply.json()["errors"][0]["pointer"], pointer);
+    }
     let unknown = r#"{"filter":{"colour":"red"}}"#;
     assert_eq!(api.send("POST", "/v1/replays", unknown).await.code(), "validation");
+}
+
+#[tokio::test]
+async fn a_replay_is_shown_and_ended_by_its_id() {
+    let api = api();
+    let id = replay(ReplayState::Running).id.to_string();
+    assert_eq!(api.get("/v1/replays").await.json()["data"][0]["id"], id);
+    let shown = api.get(&format!("/v1/replays/{}", &id[..14])).await.json();
+    assert_eq!((&shown["id"], &shown["state"]), (&json!(id), &json!("done")));
+    assert_eq!(api.get("/v1/replays/rpl_00000000").await.code(), "not-found");
+    let reply = api.send("POST", &format!("/v1/replays/{id}/cancel"), "").await;
+    assert_eq!((reply.status.as_u16(), reply.code()), (409, "wrong-state".into()));
+    assert_eq!(api.last_call(), format!("cancel {id} uid:0"));
 }
 
 #[tokio::test]

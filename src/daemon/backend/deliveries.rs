@@ -77,11 +77,11 @@ pub(super) fn slice(
     filter: &DeliveryFilter,
     window: &Window,
 ) -> Answer<Slice<DeliveryView>> {
-    let query = Query { reader, lens, filter, only: only(lens, filter)? };
+    let query = Query { reader, lens, filter, only: only(lens, filter)?, takes: &|_| true };
     let sources = query.sources()?;
     let list = sources.first().map(|(table, _)| table.list());
     let after = |list| Spot::read(list, window.after.as_ref());
-    let mut page = Page { rows: Vec::new(), limit: window.limit, looked: 0, last: None };
+    let mut page = Page::of(window.limit);
     let read = match (filter.state, list) {
         (Some(DeliveryState::Sending), _) => query.sending(after(List::Deliveries)?, &mut page),
         // those that wait behind another of their key stand in no queue
@@ -94,6 +94,34 @@ pub(super) fn slice(
     };
     let next = read.map_err(unreadable)?;
     Ok(Slice { rows: page.rows, next })
+}
+
+/// The same in the order of events, which never changes, of those that stand in one of the states
+/// that `takes` says. States are as the store knows them.
+pub(super) fn walk(
+    reader: &Reader,
+    lens: &Lens,
+    filter: &DeliveryFilter,
+    takes: &dyn Fn(DeliveryState) -> bool,
+    window: &Window,
+) -> Answer<Slice<DeliveryView>> {
+    let query = Query { reader, lens, filter, only: only(lens, filter)?, takes };
+    let mut page = Page::of(window.limit);
+    let after = Spot::read(List::Deliveries, window.after.as_ref())?;
+    let next = query.walked(after, &mut page).map_err(unreadable)?;
+    Ok(Slice { rows: page.rows, next })
+}
+
+/// Whether a delivery fits the filter.
+pub(super) fn fits(
+    reader: &Reader,
+    lens: &Lens,
+    filter: &DeliveryFilter,
+    takes: &dyn Fn(DeliveryState) -> bool,
+    id: DeliveryId,
+) -> Answer<bool> {
+    let query = Query { reader, lens, filter, only: only(lens, filter)?, takes };
+    Ok(query.row(id, None).map_err(unreadable)?.is_some())
 }
 
 /// The endpoint that the filter names, as it is shown.
@@ -123,6 +151,10 @@ struct Page {
 }
 
 impl Page {
+    fn of(limit: usize) -> Page {
+        Page { rows: Vec::new(), limit, looked: 0, last: None }
+    }
+
     fn is_full(&self) -> bool {
         self.rows.len() >= self.limit || self.looked >= SCANNED_MAX
     }
@@ -143,6 +175,8 @@ struct Query<'a> {
     lens: &'a Lens,
     filter: &'a DeliveryFilter,
     only: Option<EndpointNo>,
+    /// Which states, as the store knows them.
+    takes: &'a dyn Fn(DeliveryState) -> bool,
 }
 
 impl Query<'_> {
@@ -159,9 +193,11 @@ impl Query<'_> {
             Some(DeliveryState::Dead) => &[(Table::Dead, true)],
             Some(DeliveryState::Queued) => &[(Table::Due(Class::Fresh), false)],
             Some(DeliveryState::Waiting) => &[(Table::Due(Class::Timed), false)],
-            Some(DeliveryState::Held) => {
-                &[(Table::Due(Class::Fresh), true), (Table::Due(Class::Timed), true)]
-            }
+            Some(DeliveryState::Held) => &[
+                (Table::Due(Class::Fresh), true),
+                (Table::Due(Class::Timed), true),
+                (Table::OnHold, false),
+            ],
             _ => return Ok(Vec::new()),
         };
         let mut lanes = self.reader.lanes().map_err(unreadable)?;
@@ -173,7 +209,7 @@ impl Query<'_> {
                 let (rows, fits) = match table {
                     Table::Dead => (counts.dead, true),
                     Table::Due(Class::Fresh) => (counts.fresh, *held == is_held),
-                    Table::Due(Class::Timed) => (counts.timed, *held == is_held),
+                    Table::Due(Class::Timed) | Table::OnHold => (counts.timed, *held == is_held),
                 };
                 if rows > 0 && fits {
                     sources.push((*table, no));
@@ -269,7 +305,11 @@ impl Query<'_> {
         if !filter.types.as_ref().is_none_or(covers) {
             return Ok(None);
         }
-        let view = self.lens.delivery(id, head, self.reader.delivery(id)?);
+        let record = self.reader.delivery(id)?;
+        if !(self.takes)(record.state) {
+            return Ok(None);
+        }
+        let view = self.lens.delivery(id, head, record);
         let outcome = filter.outcome.map(|outcome| outcome.as_str());
         let fits = filter.state.is_none_or(|state| state == view.state)
             && outcome.is_none_or(|outcome| view.last_outcome.as_deref() == Some(outcome));

@@ -30,6 +30,7 @@ use crate::admin::backend::DeliveryFilter;
 use crate::admin::backend::EventFilter;
 use crate::admin::backend::Leftovers;
 use crate::admin::backend::Payload;
+use crate::admin::backend::ReplayOrder;
 use crate::admin::backend::Sample;
 use crate::admin::backend::Slice;
 use crate::admin::backend::Window;
@@ -39,19 +40,22 @@ use crate::model::Attempt;
 use crate::model::Code;
 use crate::model::DeliveryId;
 use crate::model::EventId;
+use crate::model::ReplayId;
 use crate::model::queue::QueueView;
+use crate::model::replay::view::DryRunView;
+use crate::model::replay::view::ReplayView;
 use crate::model::view::CreatedEndpoint;
 use crate::model::view::DeliveryView;
 use crate::model::view::EndpointView;
 use crate::model::view::EventView;
 use crate::model::view::IntakeView;
 use crate::model::view::ReloadView;
-use crate::model::view::ReplayView;
 use crate::model::view::StatusView;
 use crate::store::packed::ReadError;
 use crate::store::read::Reader;
 
 pub(crate) use queue::Census;
+pub(crate) use replay::scan;
 
 /// Rows that one request for a list looks at, at most: the page ends there, full or not.
 const SCANNED_MAX: usize = 5_000;
@@ -217,12 +221,28 @@ impl Backend for Office {
         endpoints::test(&self.shared, &name, sample, &actor).await
     }
 
-    async fn count_replay(&self, filter: DeliveryFilter) -> Answer<ReplayView> {
-        replay::count(&self.shared, filter).await
+    async fn count_replay(&self, order: ReplayOrder) -> Answer<DryRunView> {
+        replay::count(&self.shared, &order).await
     }
 
-    async fn replay(&self, filter: DeliveryFilter, actor: Actor) -> Answer<ReplayView> {
-        replay::run(&self.shared, filter, &actor).await
+    async fn replay(&self, order: ReplayOrder, actor: Actor) -> Answer<ReplayView> {
+        replay::begin(&self.shared, order, &actor).await
+    }
+
+    async fn replays(&self) -> Answer<Vec<ReplayView>> {
+        replay::list(&self.shared).await
+    }
+
+    async fn shown_replay(&self, id: ReplayId) -> Answer<ReplayView> {
+        replay::show(&self.shared, id).await
+    }
+
+    async fn replays_between(&self, low: ReplayId, high: ReplayId) -> Answer<Vec<ReplayId>> {
+        replay::between(&self.shared, low, high).await
+    }
+
+    async fn cancel_replay(&self, id: ReplayId, actor: Actor) -> Answer<ReplayView> {
+        replay::cancel(&self.shared, id, &actor).await
     }
 
     async fn reload(&self, actor: Actor) -> Answer<ReloadView> {

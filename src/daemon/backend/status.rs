@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::admin::backend::Answer;
 use crate::admin::backend::BackendError;
 use crate::daemon::backend::read;
+use crate::daemon::backend::replay;
 use crate::daemon::backend::stopping;
 use crate::daemon::backend::unreadable;
 use crate::daemon::backend::views::Lens;
@@ -55,6 +56,8 @@ pub(super) async fn status(shared: &Shared) -> Answer<StatusView> {
     let counters = &shared.counters;
     let sum = |count: fn(&EndpointView) -> u64| endpoints.iter().map(count).sum();
     let now = shared.clock.now();
+    let replays = sight.replays.iter().cloned();
+    let replays = replays.map(|running| replay::view(&lens.rules.book, running)).collect();
     let oldest_due = sight.oldest_due.map(|due| now.since(due).as_millis()).unwrap_or(0);
     Ok(StatusView {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -75,6 +78,7 @@ pub(super) async fn status(shared: &Shared) -> Answer<StatusView> {
         disk_free_bytes,
         store_bytes,
         kept,
+        replays,
         endpoints,
     })
 }

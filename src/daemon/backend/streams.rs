@@ -24,6 +24,8 @@ pub(super) enum Table {
     Dead,
     /// Waiting ones.
     Due(Class),
+    /// Those of them that a person has put aside: the end of the timed ones.
+    OnHold,
 }
 
 impl Table {
@@ -31,7 +33,7 @@ impl Table {
     pub(super) fn list(self) -> List {
         match self {
             Table::Dead => List::Dead,
-            Table::Due(_) => List::Due,
+            Table::Due(_) | Table::OnHold => List::Due,
         }
     }
 
@@ -39,6 +41,7 @@ impl Table {
         match self {
             Table::Dead => Class::Fresh,
             Table::Due(class) => class,
+            Table::OnHold => Class::Timed,
         }
     }
 
@@ -65,10 +68,12 @@ impl Table {
                 let rows = reader.dead(no, before, CHUNK_ROWS)?;
                 rows.into_iter().map(|row| spot(row.at, row.event)).collect()
             }
-            Table::Due(class) => {
+            Table::Due(_) | Table::OnHold => {
                 let before = before.map(|(at, event)| Due { class, at, event });
                 let rows = reader.waiting(no, class, before, CHUNK_ROWS)?;
-                rows.into_iter().map(|(due, _)| spot(due.at, due.event)).collect()
+                let wanted = |due: &Due| self != Table::OnHold || due.is_on_hold();
+                let dues = rows.into_iter().map(|(due, _)| due).take_while(wanted);
+                dues.map(|due| spot(due.at, due.event)).collect()
             }
         })
     }

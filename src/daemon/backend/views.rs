@@ -77,7 +77,11 @@ impl Lens {
         record: DeliveryRecord,
     ) -> DeliveryView {
         let waits = matches!(record.state, DeliveryState::Queued | DeliveryState::Waiting);
-        let held = if waits { self.held(id.endpoint) } else { None };
+        let held = match record.state {
+            DeliveryState::Held => Some(put_aside(&record)),
+            _ if waits => self.held(id.endpoint),
+            _ => None,
+        };
         let (next_at, why) = match record.next {
             _ if !waits && record.state != DeliveryState::Dead => (None, None),
             Some(Next::Wait { due, why }) => (Some(due), Some(why.as_str())),
@@ -169,6 +173,15 @@ impl Lens {
             counts: LaneCounts { dead, ..counts },
         }
     }
+}
+
+/// Who has put a delivery aside.
+fn put_aside(record: &DeliveryRecord) -> String {
+    let by = record.steps.last().and_then(|step| match &step.kind {
+        StepKind::Command { actor } => Some(format!(" by {actor}")),
+        StepKind::Attempt(_) | StepKind::Rule => None,
+    });
+    format!("on hold{}", by.unwrap_or_default())
 }
 
 /// When an event is to be delivered, where its submitter said so.

@@ -38,6 +38,16 @@ pub(super) fn apply(
     let raw_bytes = layout::encode(step).len();
     batches.room(MOVE_OPERATIONS_MAX + large::operations_max(raw_bytes))?;
     let place = find(batches, delivery)?;
+    judge(batches, delivery, step, place)
+}
+
+/// As [`apply`], for a delivery that stands there. The room for it is made.
+pub(super) fn judge(
+    batches: &mut Batches,
+    delivery: DeliveryId,
+    step: &Step,
+    place: Place,
+) -> Result<Receipt, CommitError> {
     let again = matches!(step.next, Next::Wait { .. });
     let cancel = matches!(step.next, Next::Cancelled);
     let ended = matches!(place.stands, Stands::Dead(_) | Stands::Ended(_));
@@ -137,14 +147,14 @@ pub(super) fn sweep(
 }
 
 /// Where a delivery stands, and the key that it is ordered by.
-struct Place {
-    stands: Stands,
+pub(super) struct Place {
+    pub(super) stands: Stands,
     key: Option<OrderKey>,
     /// Whether the payload of its event is no longer kept.
     payload_gone: bool,
 }
 
-enum Stands {
+pub(super) enum Stands {
     Flight,
     Lane(Due),
     Dead(Time),
@@ -153,10 +163,11 @@ enum Stands {
 }
 
 impl Stands {
-    fn state(&self) -> DeliveryState {
+    pub(super) fn state(&self) -> DeliveryState {
         match self {
             Stands::Flight => DeliveryState::Sending,
             Stands::Lane(due) if due.class == Class::Fresh => DeliveryState::Queued,
+            Stands::Lane(due) if due.is_on_hold() => DeliveryState::Held,
             Stands::Lane(_) => DeliveryState::Waiting,
             Stands::Dead(_) => DeliveryState::Dead,
             Stands::Ended(state) => *state,
@@ -165,7 +176,7 @@ impl Stands {
     }
 }
 
-fn find(batches: &mut Batches, delivery: DeliveryId) -> Result<Place, ReadError> {
+pub(super) fn find(batches: &mut Batches, delivery: DeliveryId) -> Result<Place, ReadError> {
     let key = layout::event_key(delivery.event);
     let head = match large::get(&mut batches.packed, &layout::EVENTS, &key)? {
         Some(raw) => layout::decode::<EventHead>(&key, &raw)?,
@@ -193,7 +204,7 @@ fn find(batches: &mut Batches, delivery: DeliveryId) -> Result<Place, ReadError>
     Ok(Place { stands, key, payload_gone: head.payload_gone.is_some() })
 }
 
-fn last_step(
+pub(super) fn last_step(
     batches: &mut Batches,
     delivery: DeliveryId,
 ) -> Result<Option<(Key, Bytes)>, ReadError> {

@@ -7,6 +7,7 @@ use crate::model::EndpointNo;
 use crate::model::EventId;
 use crate::model::Look;
 use crate::model::OrderKey;
+use crate::model::ReplayId;
 use crate::model::Time;
 use crate::store::key::Key;
 use crate::store::layout::BODIES;
@@ -22,6 +23,7 @@ use crate::store::layout::LANES;
 use crate::store::layout::META;
 use crate::store::layout::ORDER;
 use crate::store::layout::PIECES;
+use crate::store::layout::REPLAYS;
 use crate::store::layout::STEPS;
 use crate::store::layout::VERSIONS;
 use crate::store::packed::ReadError;
@@ -176,6 +178,11 @@ pub fn order_of(key: &Key) -> Option<(OrderKey, Option<EventId>)> {
 /// Of the highest version of a key.
 pub fn version_key(endpoint: EndpointNo, key: OrderKey) -> Key {
     VERSIONS.key(&[&endpoint.to_bytes(), &key.0.to_be_bytes()])
+}
+
+/// Of a replay.
+pub fn replay_key(replay: ReplayId) -> Key {
+    REPLAYS.key(&[&replay.to_bytes()])
 }
 
 /// Of a piece of a value that is too long for its own entry.

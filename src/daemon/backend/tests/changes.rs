@@ -19,7 +19,10 @@ use crate::admin::backend::Backend;
 use crate::admin::backend::BackendError;
 use crate::admin::backend::DeliveryFilter;
 use crate::admin::backend::Leftovers;
+use crate::admin::backend::ReplayOrder;
 use crate::admin::backend::Sample;
+use crate::model::replay::REPLAY_RATE_DEFAULT;
+use crate::model::replay::view::FilterView;
 use crate::model::view::Fault;
 use crate::model::*;
 
@@ -124,8 +127,13 @@ async fn deliveries_of_a_removed_endpoint_end_as_it_was_said() {
             let expected = if known { Ok(vec![delivery(7, 3)]) } else { Err(gone()) };
             assert_eq!(rows, expected, "{name}");
         }
-        let replayed = DeliveryFilter { endpoint: Some("old#3".into()), ..by_state(state) };
-        assert_eq!(office.count_replay(replayed).await, Err(gone()));
+        let filter = FilterView { endpoint: Some("old#3".into()), ..FilterView::default() };
+        let order = ReplayOrder {
+            action: ReplayAction::Replay,
+            filter: FilterView { state: Some(state), ..filter },
+            rate: REPLAY_RATE_DEFAULT,
+        };
+        assert_eq!(office.count_replay(order).await, Err(gone()));
         assert_eq!(office.endpoint("old".into()).await, Err(gone()));
         assert_eq!(office.retry(delivery(7, 3), actor()).await, Err(gone()));
         let entries = office.shared.reader.endpoints().unwrap();

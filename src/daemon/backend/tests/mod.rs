@@ -2,6 +2,7 @@
 
 mod changes;
 mod queue;
+mod replays;
 mod world;
 
 use crate::admin::backend::Backend;
@@ -12,7 +13,6 @@ use crate::admin::backend::Slice;
 use crate::admin::backend::Window;
 use crate::daemon::backend::Office;
 use crate::model::view::DeliveryView;
-use crate::model::view::ReplayView;
 use crate::model::*;
 use world::World;
 use world::actor;
@@ -190,21 +190,6 @@ async fn commands_fit_the_state_or_say_it() {
     let unknown = Err(BackendError::NotFound("delivery"));
     assert_eq!(office.retry(delivery(7, 1), actor()).await, unknown);
     assert_eq!(office.delivery(delivery(9, 1)).await, unknown);
-}
-
-#[tokio::test]
-async fn a_replay_sends_again_what_its_dry_run_counted() {
-    let World { office, home: _home, .. } = World::new();
-    let filter = DeliveryFilter { endpoint: Some("billing".into()), ..DeliveryFilter::default() };
-    let counted = office.count_replay(filter.clone()).await.unwrap();
-    assert_eq!(counted, ReplayView { matched: 3, expired: 0, submitted: 0, dry_run: true });
-    let replayed = office.replay(filter.clone(), actor()).await.unwrap();
-    assert_eq!(replayed, ReplayView { matched: 3, expired: 0, submitted: 3, dry_run: false });
-    assert_eq!(office.count_replay(filter).await.unwrap().matched, 0);
-    let left = listed(&office, by_state(DeliveryState::Dead)).await;
-    assert_eq!(ids(&left), [delivery(2, 2), delivery(1, 2)], "crm's are left alone");
-    let delivered = office.replay(by_state(DeliveryState::Delivered), actor()).await.unwrap();
-    assert_eq!((delivered.matched, delivered.submitted), (1, 1));
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
@@ -18,6 +19,7 @@ use crate::admin::backend::Actor;
 use crate::admin::backend::Window;
 use crate::config;
 use crate::daemon::backend::Office;
+use crate::daemon::backend::replay;
 use crate::daemon::book;
 use crate::daemon::clock::Clock;
 use crate::daemon::couriers;
@@ -169,6 +171,7 @@ impl World {
             lanes: opened.reader.lanes().unwrap(),
             entries,
             last_event: Some(id(7)),
+            replays: Vec::new(),
         };
         // Nothing flies, so that what is queued stays so.
         let limits = Limits { flights_max: 0, ..Limits::default() };
@@ -179,7 +182,9 @@ impl World {
         let reloads = Arc::new(AtomicUsize::new(0));
         let told = Arc::clone(&reloads);
         let reader = opened.reader.clone();
-        tokio::spawn(Hub::new(engine, opened.writer, reader, Arc::clone(&clock)).run(inbox));
+        let known = Arc::new(OnceLock::new());
+        let own = Hub::new(engine, opened.writer, reader, Arc::clone(&clock), Arc::clone(&known));
+        tokio::spawn(own.run(inbox));
         let shared = Shared {
             started_at: clock.now(),
             clock,
@@ -199,6 +204,7 @@ impl World {
             chance: Mutex::new(fastrand::Rng::with_seed(7)),
         };
         let office = Office { shared: Arc::new(shared), census: Arc::default() };
+        assert!(known.set(Arc::clone(&office.shared)).is_ok());
         World { home, office, reloads }
     }
 
@@ -219,11 +225,19 @@ struct Hub {
     clock: Arc<Clock>,
     callers: BTreeMap<u64, oneshot::Sender<Reply>>,
     effects: Vec<Effect>,
+    shared: Arc<OnceLock<Arc<Shared>>>,
 }
 
 impl Hub {
-    fn new(engine: Engine, writer: Writer, reader: Reader, clock: Arc<Clock>) -> Hub {
-        Hub { engine, writer, reader, clock, callers: BTreeMap::new(), effects: Vec::new() }
+    fn new(
+        engine: Engine,
+        writer: Writer,
+        reader: Reader,
+        clock: Arc<Clock>,
+        shared: Arc<OnceLock<Arc<Shared>>>,
+    ) -> Hub {
+        let (callers, effects) = (BTreeMap::new(), Vec::new());
+        Hub { engine, writer, reader, clock, callers, effects, shared }
     }
 
     async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Message>) {
@@ -241,6 +255,10 @@ impl Hub {
                     self.tell(Input::Command { caller, actor, command });
                     self.carry_out();
                 }
+                Message::Scanned { replay, page } => {
+                    self.tell(Input::Scanned { replay, page });
+                    self.carry_out();
+                }
                 _ => panic!("nobody says this here"),
             }
         }
@@ -256,6 +274,7 @@ impl Hub {
             oldest_due: self.engine.oldest_due(self.clock.now()),
             committing_since: None,
             draining: self.engine.is_draining(),
+            replays: self.engine.replays().cloned().collect(),
         }
     }
 
@@ -281,6 +300,10 @@ impl Hub {
                 }
                 Effect::Reply { caller, reply } => {
                     let _ = self.callers.remove(&caller).unwrap().send(reply);
+                }
+                Effect::Scan(scan) => {
+                    let shared = self.shared.get().unwrap();
+                    tokio::spawn(replay::scan(Arc::clone(shared), *scan));
                 }
                 Effect::Dial(dial) => panic!("{} must not fly", dial.delivery),
                 Effect::Abort(_) | Effect::Publish(_) | Effect::Drained => {}

@@ -1,0 +1,201 @@
+//! Replays in the simulated world: what people begin, what is read for it, and what must have come
+//! of it at the end.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use postrider::engine::Command;
+use postrider::engine::NewReplay;
+use postrider::engine::ReplayPage;
+use postrider::engine::Scan;
+use postrider::model::DeliveryId;
+use postrider::model::DeliveryState;
+use postrider::model::EndpointNo;
+use postrider::model::Next;
+use postrider::model::Rate;
+use postrider::model::Replay;
+use postrider::model::ReplayAction;
+use postrider::model::ReplayFilter;
+use postrider::model::ReplayId;
+use postrider::model::ReplayState;
+use postrider::model::Step;
+use postrider::model::StepKind;
+use postrider::model::Time;
+
+use crate::outbox::Outbox;
+use crate::world::Happening;
+use crate::world::World;
+
+/// What stood in a replay's list when it was asked for.
+#[derive(Default)]
+pub struct Begun(BTreeMap<ReplayId, BTreeSet<DeliveryId>>);
+
+impl Outbox {
+    /// The deliveries that a filter finds, in the order of the list, with their places in it.
+    fn found(&self, action: ReplayAction, filter: &ReplayFilter) -> Vec<([u8; 28], DeliveryId)> {
+        let all = self.events.values().flat_map(|event| {
+            event.targets.iter().map(|no| DeliveryId::new(event.id, *no)).collect::<Vec<_>>()
+        });
+        let wanted = |delivery: &DeliveryId| {
+            filter.endpoint.is_none_or(|no| no == delivery.endpoint)
+                && filter.takes(action, self.state(*delivery))
+        };
+        let place = |delivery: DeliveryId| {
+            let dead = filter.state == Some(DeliveryState::Dead);
+            let last = self.steps.get(&delivery).and_then(|steps| steps.last());
+            let at = last.filter(|_| dead).map_or(Time::ZERO, |step| step.at);
+            let mut place = [0; 28];
+            place[..8].copy_from_slice(&at.as_micros().to_be_bytes());
+            place[8..].copy_from_slice(&delivery.to_bytes());
+            (place, delivery)
+        };
+        let mut found: Vec<_> = all.filter(wanted).map(place).collect();
+        found.sort_unstable_by(|a, b| b.cmp(a));
+        found
+    }
+}
+
+impl World {
+    /// A person begins one.
+    pub fn begin_replay(&mut self, endpoint: EndpointNo) {
+        let states = [DeliveryState::Dead, DeliveryState::Delivered, DeliveryState::Cancelled];
+        let state = if self.rng.bool() { 0 } else { self.rng.usize(..states.len()) };
+        use ReplayAction::{Cancel, Hold, Release, Replay};
+        let action = [Replay, Replay, Replay, Cancel, Hold, Release][self.rng.usize(..6)];
+        let filter = ReplayFilter {
+            state: Some(states[state]).filter(|_| action == Replay),
+            endpoint: self.rng.bool().then_some(endpoint),
+            ..ReplayFilter::default()
+        };
+        let rate = Rate {
+            count: self.rng.u32(1..200),
+            per: Duration::from_secs(self.rng.u64(1..4)),
+            burst: 1,
+        };
+        let found = self.applied.found(action, &filter);
+        let matched = found.len() as u64;
+        let before: BTreeSet<_> = self.engine.replays().map(|replay| replay.id).collect();
+        let new = NewReplay { action, filter, rate, matched };
+        self.command(Command::Replay(Box::new(new)));
+        let mut running = self.engine.replays().map(|replay| replay.id);
+        if let Some(id) = running.find(|id| !before.contains(id)) {
+            let found = found.into_iter().map(|(_, delivery)| delivery).collect();
+            self.begun.0.insert(id, found);
+        } else {
+            self.marks.hit("as many replays as may run");
+        }
+    }
+
+    /// A person ends one.
+    pub fn cancel_any_replay(&mut self) {
+        let id = self.engine.replays().map(|replay| replay.id).next();
+        if let Some(id) = id {
+            self.command(Command::CancelReplay(id));
+        }
+    }
+
+    /// What is on hold is sent after all. Returns by when that has come to its end.
+    pub fn release_all(&mut self) -> Time {
+        let all = self.disk.found(ReplayAction::Release, &ReplayFilter::default());
+        let all: Vec<_> = all.into_iter().map(|(_, delivery)| delivery).collect();
+        self.sent_again.extend(all.iter().copied());
+        if !all.is_empty() {
+            self.command(Command::Retry(all));
+        }
+        self.now + Duration::from_secs(7_200)
+    }
+
+    /// The engine asks for rows. The page may be short, and it may fail.
+    pub fn scans(&mut self, scan: Scan) {
+        let wait = Duration::from_micros(self.rng.u64(10..40_000));
+        let process = self.process;
+        self.schedule(wait, Happening::Scanned { process, scan: Box::new(scan) });
+    }
+
+    pub fn scanned(&mut self, scan: &Scan) {
+        let replay = scan.replay;
+        if self.rng.u32(0..20) == 0 {
+            self.marks.hit("a replay's list unreadable");
+            return self.tell(postrider::engine::Input::Scanned { replay, page: None });
+        }
+        let limit = self.rng.usize(0..=scan.limit);
+        let found = self.applied.found(scan.action, &scan.filter);
+        let behind =
+            |place: &[u8; 28]| scan.after.as_deref().is_none_or(|after| place[..] < *after);
+        let left: Vec<_> = found.into_iter().filter(|(place, _)| behind(place)).collect();
+        let rows: Vec<_> = left.iter().take(limit).map(|(_, delivery)| *delivery).collect();
+        let last = limit.checked_sub(1).and_then(|last| left.get(last));
+        // a page without rows goes on where it began
+        let place = last.map(|(place, _)| place.to_vec()).or(scan.after.clone());
+        let next = place.or(Some(vec![0xFF; 28])).filter(|_| left.len() > limit);
+        self.sent_again.extend(rows.iter().copied());
+        let page = Some(ReplayPage { rows, expired: 0, next });
+        self.tell(postrider::engine::Input::Scanned { replay, page });
+    }
+
+    /// What must have come of each replay.
+    pub fn check_replays(&mut self) {
+        let replays: Vec<_> = self.disk.replays.values().cloned().collect();
+        for replay in &replays {
+            self.check_replay(replay);
+        }
+    }
+
+    fn check_replay(&mut self, replay: &Replay) {
+        let (seed, id) = (self.seed, replay.id);
+        let actor = replay.actor_of_steps();
+        assert!(!replay.is_running(), "seed {seed}: {replay:?} never ends");
+        let steps: Vec<_> = self
+            .disk
+            .steps
+            .keys()
+            .flat_map(|delivery| self.disk.turned_by(*delivery, &actor).map(|s| (*delivery, s)))
+            .collect();
+        let deliveries: BTreeSet<_> = steps.iter().map(|(delivery, _)| *delivery).collect();
+        assert_eq!(deliveries.len(), steps.len(), "seed {seed}: {id} was somewhere twice");
+        let submitted = replay.counts.submitted;
+        assert_eq!(submitted, steps.len() as u64, "seed {seed}: {id} counts wrongly");
+        let end = replay.ended.unwrap();
+        assert!(steps.iter().all(|(_, step)| step.at <= end), "seed {seed}: {id} after its end");
+        let due = |step: &Step| match step.next {
+            Next::Wait { due, .. } => due,
+            _ => step.at,
+        };
+        let mut dues: Vec<_> = steps.iter().map(|(_, step)| due(step)).collect();
+        dues.sort_unstable();
+        if replay.action != ReplayAction::Replay {
+            dues.clear();
+        }
+        let gap = replay.rate.gap();
+        let even = dues.windows(2).all(|pair| pair[1].since(pair[0]) >= gap);
+        assert!(even, "seed {seed}: {id} is faster than {:?}", replay.rate);
+        let matched = &self.begun.0[&id];
+        assert_eq!(replay.counts.matched, matched.len() as u64, "seed {seed}: {id}");
+        if replay.state == ReplayState::Cancelled {
+            self.marks.hit("replay cancelled");
+            return;
+        }
+        let others = |delivery: &DeliveryId| {
+            let steps = self.disk.steps[delivery].iter();
+            let mut late = steps.filter(|step| step.at >= replay.created);
+            // what waits goes on by itself
+            let by_other = |kind: &StepKind| match kind {
+                StepKind::Command { actor: other } => *other != actor,
+                _ => replay.action != ReplayAction::Replay,
+            };
+            late.any(|step| by_other(&step.kind)) || self.removed.contains(&delivery.endpoint)
+        };
+        let left = matched.difference(&deliveries).filter(|delivery| !others(delivery));
+        assert_eq!(left.collect::<Vec<_>>(), Vec::<&DeliveryId>::new(), "seed {seed}: {id}");
+        if submitted > 0 {
+            match replay.action {
+                ReplayAction::Replay => {}
+                ReplayAction::Cancel => self.marks.hit("many cancelled"),
+                ReplayAction::Hold => self.marks.hit("put on hold"),
+                ReplayAction::Release => self.marks.hit("released"),
+            }
+        }
+        self.marks.hit(if submitted > 20 { "replay of many steps" } else { "replay done" });
+    }
+}
