@@ -21,8 +21,8 @@
 //!   what the outcome means.
 //! - **lane**: the queue of one endpoint. **flight**: a delivery that has been taken from its queue
 //!   and not been settled.
-//! - **replay**: one thing done to all deliveries that fit a filter, a few at a time, at a rate: they
-//!   are sent again, cancelled, put **on hold** or released.
+//! - **replay**: one thing done to all deliveries that fit a filter, a few at a time, at a rate:
+//!   they are sent again, cancelled, put **on hold** or released.
 //!
 //! # Map
 //!

@@ -17,9 +17,10 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// From one to the next, at this rate.
+    /// From one to the next, at this rate, in whole microseconds: never less.
     pub fn gap(&self) -> Duration {
-        self.per / self.count.max(1)
+        let micros = self.per.as_micros().div_ceil(u128::from(self.count.max(1)));
+        Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
     }
 }
 

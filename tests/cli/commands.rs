@@ -28,7 +28,7 @@ fn status() -> Value {
         "state": "running", "durability": "fsync", "accepted": 1204331, "duplicates": 212,
         "rejected": 17, "queued": 318, "waiting": 12904, "sending": 38, "dead": 41,
         "oldest_due_ms": 400, "delivered": 9, "attempts": 10, "disk_free_bytes": 44023414784_u64,
-        "store_bytes": 1932735283, "endpoints": [endpoint("active")],
+        "store_bytes": 1932735283, "replays": [], "endpoints": [endpoint("active")],
     })
 }
 

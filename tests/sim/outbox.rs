@@ -237,7 +237,8 @@ impl Outbox {
         let state = self.state(delivery);
         let ends = step.next == Next::Cancelled;
         let allowed = match state {
-            DeliveryState::Queued | DeliveryState::Waiting | DeliveryState::Dead => true,
+            DeliveryState::Queued | DeliveryState::Waiting => true,
+            DeliveryState::Held | DeliveryState::Dead => true,
             DeliveryState::Delivered | DeliveryState::Cancelled => !ends,
             _ => false,
         };

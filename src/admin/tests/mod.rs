@@ -304,6 +304,7 @@ async fn replays_are_of_what_has_ended() {
     for (body, pointer) in [
         (r#"{"filter":{"state":"waiting"}}"#, "/filter/state"),
         (r#"{"filter":{},"rate":"1001/s"}"#, "/rate"),
+        (r#"{"action":"release","filter":{"state":"waiting"}}"#, "/filter/state"),
     ] {
         let reply = api.send("POST", "/v1/replays", body).await;
         assert_eq!(reply.json()["errors"][0]["pointer"], pointer);

@@ -1,7 +1,8 @@
 //! Replays: what the engine walks over is read here, and what people want of it is given to it.
 //!
-//! What a filter finds is decided twice by the same rule ([`ReplayFilter::takes`]): here, and by the
-//! writer when it comes to it. What is under way when its turn comes is passed over, and counted.
+//! What a filter finds is decided twice by the same rule ([`ReplayFilter::takes`]): here, and by
+//! the writer when it comes to it. What is under way when its turn comes is passed over
+//! and counted.
 //!
 //! The list of dead deliveries is walked from the newest on: what is sent again and dies again
 //! meanwhile comes in at its beginning. Any other is walked in the order of events, which never
