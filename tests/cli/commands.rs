@@ -18,6 +18,7 @@ fn endpoint(status: &str) -> Value {
         "name": "crm", "number": 7, "url": "https://crm.example.com/hooks", "types": ["order.*"],
         "status": status, "state": {"paused": null, "disabled": null, "open": null},
         "breaker": "closed", "rate": "50/s", "burst": 5, "origin": "api", "in_flight": 1,
+        "window": 4, "recent": {"attempts": 9, "failures": 2, "delivered": 7, "slow": 1},
         "fresh": 2, "timed": 3, "dead": 4, "behind": 0,
     })
 }
@@ -28,7 +29,8 @@ fn status() -> Value {
         "state": "running", "durability": "fsync", "accepted": 1204331, "duplicates": 212,
         "rejected": 17, "queued": 318, "waiting": 12904, "sending": 38, "dead": 41,
         "oldest_due_ms": 400, "delivered": 9, "attempts": 10, "disk_free_bytes": 44023414784_u64,
-        "store_bytes": 1932735283, "replays": [], "endpoints": [endpoint("active")],
+        "store_bytes": 1932735283, "kept": {"events": 700, "payload_bytes": 9000}, "replays": [],
+        "endpoints": [endpoint("active")],
     })
 }
 

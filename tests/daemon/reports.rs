@@ -63,7 +63,7 @@ fn endpoints_that_miss_their_targets_are_told() {
     fails.always(400);
     slow.hold();
     let home = Home::new()
-        .endpoint("fails", &fails, "types = [\"order.fails\"]\nretry = { schedule = [] }")
+        .endpoint("fails", &fails, "types = [\"order.fails\"]\nretry = { max_attempts = 1 }")
         .endpoint("slow", &slow, "types = [\"order.slow\"]\ntargets = { latency = \"1ms\" }")
         .endpoint("quiet", &quiet, "types = [\"order.x\"]\ntargets = { silent_after = \"1s\" }")
         .endpoint("ops", &ops, "types = [\"postrider.endpoint.*\"]");
