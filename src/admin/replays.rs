@@ -109,7 +109,7 @@ fn checked(body: Body) -> Result<ReplayOrder, Refusal> {
     }
     let rate = rate.map(|pace| Rate { count: pace.count(), per: pace.per(), burst: 1 });
     let rate = rate.unwrap_or(action.rate_default());
-    if rate.gap() < REPLAY_GAP_MIN {
+    if rate.per < REPLAY_GAP_MIN * rate.count {
         faults.push(Fault::new("/rate", "range", "must be 1000/s at most"));
     }
     if faults.is_empty() {

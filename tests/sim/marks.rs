@@ -47,6 +47,7 @@ pub const ALL: &[&str] = &[
     "replay cancelled",
     "replay done",
     "replay meets what has gone on",
+    "replay meets what has no payload",
     "replay of many steps",
     "reply lost and asked again",
     "retry after honoured",

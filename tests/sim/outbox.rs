@@ -215,16 +215,21 @@ impl Outbox {
         if !known.is_some_and(|event| event.targets.contains(&delivery.endpoint)) {
             return DeliveryState::Unknown;
         }
-        if self.flight.contains_key(&delivery) {
-            return DeliveryState::Sending;
-        }
-        match self.steps.get(&delivery).and_then(|steps| steps.last()).map(|step| step.next) {
-            None => DeliveryState::Queued,
+        self.state_of_known(delivery)
+    }
+
+    /// The state of a delivery of an event that is there. What has ended is told by its last step
+    /// alone: whoever sends it again writes another one.
+    pub fn state_of_known(&self, delivery: DeliveryId) -> DeliveryState {
+        let last = self.steps.get(&delivery).and_then(|steps| steps.last()).map(|step| step.next);
+        match last {
             Some(Next::Delivered) => DeliveryState::Delivered,
-            Some(next) if next.is_on_hold() => DeliveryState::Held,
-            Some(Next::Wait { .. }) => DeliveryState::Waiting,
             Some(Next::Dead { .. }) => DeliveryState::Dead,
             Some(Next::Cancelled) => DeliveryState::Cancelled,
+            _ if self.flight.contains_key(&delivery) => DeliveryState::Sending,
+            None => DeliveryState::Queued,
+            Some(next) if next.is_on_hold() => DeliveryState::Held,
+            Some(Next::Wait { .. }) => DeliveryState::Waiting,
         }
     }
 

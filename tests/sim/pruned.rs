@@ -25,12 +25,20 @@ impl Outbox {
         self.keys.retain(|_, (event, _)| *event >= since);
         gone.keys += (keys - self.keys.len()) as u64;
         let mut payload_bytes = self.payload_bytes();
+        let older = |age: Duration| EventId::first_at(now.minus(age));
+        let (payload_old, event_old) =
+            (older(horizons.delivered_payload.min(horizons.dead_payload)), older(horizons.events));
+        let size_max = horizons.payload_bytes_max.unwrap_or(u64::MAX);
         for id in self.events.keys().copied().collect::<Vec<_>>() {
+            let bare = self.bare.contains(&id);
+            let may = !bare && (id < payload_old || payload_bytes > size_max);
+            if !may && id >= event_old {
+                continue;
+            }
             let Some((last, dead)) = self.ended(&self.events[&id]) else { continue };
             let payload_for = if dead { horizons.dead_payload } else { horizons.delivered_payload };
             let max = horizons.payload_bytes_max.filter(|_| !dead);
             let over = max.is_some_and(|max| payload_bytes > max);
-            let bare = self.bare.contains(&id);
             let drops_payload = !bare && (last + payload_for <= now || over);
             let drops_event = last + horizons.events <= now;
             if left == 0 || !drops_payload && !drops_event {
@@ -72,7 +80,7 @@ impl Outbox {
         let (mut last, mut dead) = (event.accepted_at, false);
         for no in &event.targets {
             let delivery = DeliveryId::new(event.id, *no);
-            match self.state(delivery) {
+            match self.state_of_known(delivery) {
                 DeliveryState::Delivered | DeliveryState::Cancelled => {}
                 DeliveryState::Dead => dead = true,
                 _ => return None,
@@ -84,6 +92,11 @@ impl Outbox {
             last = last.max(self.steps[&delivery].last()?.at);
         }
         Some((last, dead))
+    }
+
+    /// Whether the payload of an event, or all of it, is no longer kept.
+    pub fn is_bare(&self, event: EventId) -> bool {
+        self.bare.contains(&event) || self.gone.contains_key(&event)
     }
 
     /// Bytes of payloads that are kept.

@@ -12,6 +12,7 @@ use postrider::engine::Scan;
 use postrider::model::DeliveryId;
 use postrider::model::DeliveryState;
 use postrider::model::EndpointNo;
+use postrider::model::EventId;
 use postrider::model::Next;
 use postrider::model::Rate;
 use postrider::model::Replay;
@@ -34,12 +35,13 @@ pub struct Begun(BTreeMap<ReplayId, BTreeSet<DeliveryId>>);
 impl Outbox {
     /// The deliveries that a filter finds, in the order of the list, with their places in it.
     fn found(&self, action: ReplayAction, filter: &ReplayFilter) -> Vec<([u8; 28], DeliveryId)> {
-        let all = self.events.values().flat_map(|event| {
-            event.targets.iter().map(|no| DeliveryId::new(event.id, *no)).collect::<Vec<_>>()
-        });
+        let all = self
+            .events
+            .values()
+            .flat_map(|event| event.targets.iter().map(|no| DeliveryId::new(event.id, *no)));
         let wanted = |delivery: &DeliveryId| {
             filter.endpoint.is_none_or(|no| no == delivery.endpoint)
-                && filter.takes(action, self.state(*delivery))
+                && filter.takes(action, self.state_of_known(*delivery))
         };
         let place = |delivery: DeliveryId| {
             let dead = filter.state == Some(DeliveryState::Dead);
@@ -53,6 +55,34 @@ impl Outbox {
         let mut found: Vec<_> = all.filter(wanted).map(place).collect();
         found.sort_unstable_by(|a, b| b.cmp(a));
         found
+    }
+
+    /// The next of them behind a place, `limit` and one more: where the order of the list is that of
+    /// ids, nothing else is looked at.
+    fn found_behind(&self, scan: &Scan, limit: usize) -> Vec<([u8; 28], DeliveryId)> {
+        let behind =
+            |place: &[u8; 28]| scan.after.as_deref().is_none_or(|after| place[..] < *after);
+        let filter = &scan.filter;
+        if filter.state == Some(DeliveryState::Dead) {
+            let found = self.found(scan.action, filter).into_iter();
+            return found.filter(|(place, _)| behind(place)).take(limit + 1).collect();
+        }
+        let wanted = |delivery: &DeliveryId| {
+            filter.endpoint.is_none_or(|no| no == delivery.endpoint)
+                && filter.takes(scan.action, self.state_of_known(*delivery))
+        };
+        let after = scan.after.as_deref().and_then(|after| after[8..24].try_into().ok());
+        let last = after.map_or(EventId::MAX, EventId::from_bytes);
+        let events = self.events.range(..=last).rev();
+        let all = events
+            .flat_map(|(id, event)| event.targets.iter().rev().map(|no| DeliveryId::new(*id, *no)));
+        let placed = all.map(|delivery| {
+            let mut place = [0; 28];
+            place[8..].copy_from_slice(&delivery.to_bytes());
+            (place, delivery)
+        });
+        let left = placed.filter(|(place, delivery)| behind(place) && wanted(delivery));
+        left.take(limit + 1).collect()
     }
 }
 
@@ -120,17 +150,17 @@ impl World {
             return self.tell(postrider::engine::Input::Scanned { replay, page: None });
         }
         let limit = self.rng.usize(0..=scan.limit);
-        let found = self.applied.found(scan.action, &scan.filter);
-        let behind =
-            |place: &[u8; 28]| scan.after.as_deref().is_none_or(|after| place[..] < *after);
-        let left: Vec<_> = found.into_iter().filter(|(place, _)| behind(place)).collect();
-        let rows: Vec<_> = left.iter().take(limit).map(|(_, delivery)| *delivery).collect();
+        let left = self.applied.found_behind(scan, limit);
+        let mut rows: Vec<_> = left.iter().take(limit).map(|(_, delivery)| *delivery).collect();
+        let read = rows.len();
+        rows.retain(|row| scan.action != ReplayAction::Replay || !self.applied.is_bare(row.event));
+        let expired = (read - rows.len()) as u64;
         let last = limit.checked_sub(1).and_then(|last| left.get(last));
         // a page without rows goes on where it began
         let place = last.map(|(place, _)| place.to_vec()).or(scan.after.clone());
         let next = place.or(Some(vec![0xFF; 28])).filter(|_| left.len() > limit);
         self.sent_again.extend(rows.iter().copied());
-        let page = Some(ReplayPage { rows, expired: 0, next });
+        let page = Some(ReplayPage { rows, expired, next });
         self.tell(postrider::engine::Input::Scanned { replay, page });
     }
 
@@ -184,10 +214,15 @@ impl World {
                 StepKind::Command { actor: other } => *other != actor,
                 _ => replay.action != ReplayAction::Replay,
             };
-            late.any(|step| by_other(&step.kind)) || self.removed.contains(&delivery.endpoint)
+            late.any(|step| by_other(&step.kind))
+                || self.removed.contains(&delivery.endpoint)
+                || self.disk.is_bare(delivery.event)
         };
         let left = matched.difference(&deliveries).filter(|delivery| !others(delivery));
         assert_eq!(left.collect::<Vec<_>>(), Vec::<&DeliveryId>::new(), "seed {seed}: {id}");
+        if replay.counts.expired > 0 {
+            self.marks.hit("replay meets what has no payload");
+        }
         if submitted > 0 {
             match replay.action {
                 ReplayAction::Replay => {}
