@@ -223,7 +223,9 @@ impl Engine {
         receipts: Vec<Receipt>,
         out: &mut Vec<Effect>,
     ) {
-        self.live_commit(admission.began, now);
+        if !receipts.is_empty() {
+            self.live_commit(admission.began, now);
+        }
         let mut receipts = receipts.into_iter();
         if admission.guarded
             && let Some(Receipt::Conflict { index, first }) = receipts.next()

@@ -1,4 +1,5 @@
-//! Backlogs: what has been due for long. All of them together go no faster than live traffic bears (see [`courtesy`](crate::policy::courtesy)).
+//! Backlogs: what has been due for long. All of them together go no faster than live traffic bears
+//! (see [`courtesy`](crate::policy::courtesy)).
 
 use std::time::Duration;
 

@@ -187,7 +187,7 @@ pub(crate) struct Lane {
     pub(crate) gate: Gate,
     /// How its endpoint has fared of late.
     pub(crate) pulse: Pulse,
-    /// When the last event came in for it, or when the process began.
+    /// When the last event came in for it, or when the process began; zero before it is known.
     pub(crate) last_event: Time,
 }
 

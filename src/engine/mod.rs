@@ -316,7 +316,13 @@ impl Engine {
         self.names.insert(Arc::clone(&endpoint.name), no);
         self.listens(&endpoint.types);
         match self.lanes.get_mut(&no) {
-            Some(lane) => lane.endpoint = endpoint,
+            Some(lane) => {
+                if lane.endpoint.types.is_empty() {
+                    // nothing could come in for it until now
+                    lane.last_event = Time::ZERO;
+                }
+                lane.endpoint = endpoint;
+            }
             None => {
                 self.waiting += i64::try_from(counts.pending()).unwrap_or(i64::MAX);
                 self.lanes.insert(no, Lane::new(endpoint, counts));

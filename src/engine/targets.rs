@@ -77,6 +77,9 @@ impl Engine {
             return;
         }
         self.told.look = Some(now + LOOK_EVERY);
+        // silence begins when it is first listened for
+        let new = self.lanes.values_mut().filter(|lane| lane.last_event == Time::ZERO);
+        new.for_each(|lane| lane.last_event = now);
         let reports: Vec<_> = self.lanes.values().flat_map(|lane| missed(lane, now)).collect();
         reports.into_iter().for_each(|report| self.report(now, report, out));
     }

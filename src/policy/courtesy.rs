@@ -53,6 +53,8 @@ pub struct Courtesy {
     alone_us: f64,
     tide: Tide,
     look: Option<Look>,
+    /// Live traffic was too thin to look at, when last it was tried.
+    thin: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -78,32 +80,42 @@ struct Look {
 impl Default for Courtesy {
     fn default() -> Courtesy {
         let (per_second, next) = (START, Time::ZERO);
-        Courtesy { per_second, next, alone_us: 0.0, tide: Tide::Turning, look: None }
+        Courtesy { per_second, next, alone_us: 0.0, tide: Tide::Turning, look: None, thin: false }
     }
 }
 
 impl Courtesy {
     /// Whether a delivery of a backlog may be taken up now; if not, when one may.
     pub fn may_go(&mut self, now: Time) -> Result<(), Time> {
-        let Some(look) = self.look.as_mut().filter(|look| now.since(look.began) <= THIN) else {
-            return Ok(());
-        };
-        if self.next <= now {
+        if !self.is_paced(now) || self.next <= now {
             return Ok(());
         }
-        look.wanted = true;
+        if let Some(look) = &mut self.look {
+            look.wanted = true;
+        }
         Err(self.next)
     }
 
-    /// A delivery of a backlog is taken up.
+    /// Whether there is live traffic to yield to.
+    fn is_paced(&self, now: Time) -> bool {
+        !self.thin && self.look.as_ref().is_some_and(|look| now.since(look.began) <= THIN)
+    }
+
+    /// A delivery of a backlog is taken up. Whatever is taken up, the next one is a gap or two away
+    /// at most: what did not have to ask is no debt of those that do.
     pub fn taken_up(&mut self, now: Time) {
-        let Some(look) = &mut self.look else { return };
-        look.taken = look.taken.saturating_add(1);
+        if let Some(look) = &mut self.look {
+            look.taken = look.taken.saturating_add(1);
+        }
+        if !self.is_paced(now) {
+            return;
+        }
         let pace = match self.tide {
             Tide::Flow { .. } => self.per_second,
             Tide::Turning | Tide::Ebb => LEAST,
         };
-        self.next = self.next.max(now.minus(SPARED)) + Duration::from_secs_f64(1.0 / pace);
+        let gap = Duration::from_secs_f64(1.0 / pace);
+        self.next = (self.next.max(now.minus(SPARED)) + gap).min(now + 2 * gap);
     }
 
     /// A commit of new events that took so long has become safe. `backlog` says whether a delivery
@@ -115,6 +127,7 @@ impl Courtesy {
         let look = self.look.get_or_insert_with(|| Look::begin(now));
         if now.since(look.began) > THIN {
             *look = Look::begin(now);
+            self.thin = true;
         }
         if look.took_us.len() < LOOK_COMMITS_MAX {
             look.took_us.push(took.as_secs_f64() * 1e6);
@@ -126,6 +139,7 @@ impl Courtesy {
 
     fn judge(&mut self, now: Time, backlog: bool) {
         let Some(look) = self.look.replace(Look::begin(now)) else { return };
+        self.thin = false;
         if look.taken == 0 && !look.wanted && !backlog {
             // the next backlog begins anew
             *self = Courtesy::default();
@@ -252,5 +266,37 @@ mod tests {
         });
         assert!(wait.is_err_and(|at| at < Time::from_secs(3)), "a pace, and no end: {wait:?}");
         assert_eq!(courtesy.may_go(Time::from_secs(5)), Ok(()));
+    }
+
+    #[test]
+    fn what_goes_without_live_traffic_is_no_debt_when_that_comes_back() {
+        let mut courtesy = Courtesy::default();
+        live(&mut courtesy, Time::from_secs(1), 1, |_| 2_000);
+        for n in 0..60_000 {
+            let now = Time::from_secs(5) + Duration::from_millis(n);
+            assert_eq!(courtesy.may_go(now), Ok(()));
+            courtesy.taken_up(now);
+        }
+        let paces = live(&mut courtesy, Time::from_secs(66), 10, |_| 2_000);
+        assert!(paces[0] > 0 && paces[9] > 2_000, "{paces:?}");
+        // nor is what is taken up without asking, such as what has expired
+        (0..100_000).for_each(|_| courtesy.taken_up(Time::from_secs(76)));
+        let paces = live(&mut courtesy, Time::from_secs(76), 1, |_| 2_000);
+        assert!(paces[0] > 10, "{paces:?}");
+    }
+
+    #[test]
+    fn thin_traffic_holds_nothing_back() {
+        let mut courtesy = Courtesy::default();
+        let mut held_back = 0;
+        for n in 0..100 {
+            let now = Time::from_secs(1) + Duration::from_millis(400 * n);
+            courtesy.committed(now, Duration::from_millis(2), true);
+            for _ in 0..100 {
+                held_back += u32::from(courtesy.may_go(now).is_err());
+                courtesy.taken_up(now);
+            }
+        }
+        assert!(held_back < 600, "only until it is known how thin it is: {held_back}");
     }
 }

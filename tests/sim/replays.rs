@@ -57,8 +57,8 @@ impl Outbox {
         found
     }
 
-    /// The next of them behind a place, `limit` and one more: where the order of the list is that of
-    /// ids, nothing else is looked at.
+    /// The next of them behind a place, `limit` and one more. Where the order of the list is that
+    /// of ids, nothing else is looked at.
     fn found_behind(&self, scan: &Scan, limit: usize) -> Vec<([u8; 28], DeliveryId)> {
         let behind =
             |place: &[u8; 28]| scan.after.as_deref().is_none_or(|after| place[..] < *after);
@@ -219,7 +219,8 @@ impl World {
                 || self.disk.is_bare(delivery.event)
         };
         let left = matched.difference(&deliveries).filter(|delivery| !others(delivery));
-        assert_eq!(left.collect::<Vec<_>>(), Vec::<&DeliveryId>::new(), "seed {seed}: {id}");
+        let left: Vec<_> = left.map(|left| (left, &self.disk.steps[left])).collect();
+        assert!(left.is_empty(), "seed {seed}: {replay:?} left out {left:?}");
         if replay.counts.expired > 0 {
             self.marks.hit("replay meets what has no payload");
         }

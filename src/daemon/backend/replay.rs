@@ -57,7 +57,6 @@ pub(crate) async fn scan(shared: Arc<Shared>, scan: Scan) {
         Ok(page) => Some(page),
         // its endpoint is gone for good, and with it the list
         Err(BackendError::NotFound(_)) => Some(ReplayPage::default()),
-        Err(BackendError::Unavailable { .. }) => return,
         Err(error) => {
             tracing::error!(event = "replay.stuck", id = %replay, %error, "its list is unreadable");
             tokio::time::sleep(READ_AGAIN).await;
