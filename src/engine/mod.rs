@@ -310,8 +310,13 @@ impl Engine {
     /// knows best.
     fn install(&mut self, mut endpoint: Endpoint, counts: LaneCounts) {
         let no = endpoint.no;
-        if let Some(entry) = self.entries.get(&no).filter(|_| !endpoint.types.is_empty()) {
-            endpoint.state = entry.state.clone();
+        if !endpoint.types.is_empty() {
+            // of a lane that is there, what is safe: the entry may be ahead of it
+            let lane = self.lanes.get(&no).filter(|lane| !lane.endpoint.types.is_empty());
+            let safe = lane.map(|lane| &lane.endpoint.state);
+            if let Some(state) = safe.or(self.entries.get(&no).map(|entry| &entry.state)) {
+                endpoint.state = state.clone();
+            }
         }
         self.names.insert(Arc::clone(&endpoint.name), no);
         self.listens(&endpoint.types);

@@ -157,7 +157,10 @@ impl World {
         }
         let open = self.told.get(&no).and_then(|entry| entry.state.open);
         if let Some(open) = open.filter(|_| endpoint.flow.breaker.is_some()) {
-            assert!(open.until <= now, "seed {seed}: dialled while the breaker was open");
+            assert!(
+                open.until <= now,
+                "seed {seed}: {delivery} at {now:?}, and the breaker: {open:?}"
+            );
             let under_way = self.underway.by_endpoint.get(&no).copied().unwrap_or(0);
             assert!(under_way <= 1, "seed {seed}: more than one tried while the breaker is open");
         }

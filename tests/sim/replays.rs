@@ -28,6 +28,9 @@ use crate::outbox::Outbox;
 use crate::world::Happening;
 use crate::world::World;
 
+/// A step is safe so long after it was decided, at most.
+const SAFE_WITHIN: Duration = Duration::from_secs(5);
+
 /// What stood in a replay's list when it was asked for.
 #[derive(Default)]
 pub struct Begun(BTreeMap<ReplayId, BTreeSet<DeliveryId>>);
@@ -208,7 +211,8 @@ impl World {
         }
         let others = |delivery: &DeliveryId| {
             let steps = self.disk.steps[delivery].iter();
-            let mut late = steps.filter(|step| step.at >= replay.created);
+            // what was asked for before may have become safe after
+            let mut late = steps.filter(|step| step.at + SAFE_WITHIN >= replay.created);
             // what waits goes on by itself
             let by_other = |kind: &StepKind| match kind {
                 StepKind::Command { actor: other } => *other != actor,
