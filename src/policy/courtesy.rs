@@ -7,7 +7,7 @@
 //! markedly longer to become safe than it does without them (the principle of LEDBAT, RFC 6817:
 //! the background yields to the foreground by its own measurement).
 //!
-//! What "without them" is has to be measured again and again: every [`EBB_EVERY`] backlogs hold
+//! What "without them" is has to be measured again and again: every `EBB_EVERY` backlogs hold
 //! back for a moment. Without live traffic there is nobody to yield to, and no pace.
 //!
 //! It is a pace and not a number of places, because a delivery that hangs costs nothing, and would
