@@ -254,20 +254,7 @@ fn run(seed: u64, bug: Bug) -> World {
     run_until(&mut world, end);
     let end = world.let_parked_keys_go();
     run_until(&mut world, end);
-    // a slow endpoint to which people have sent much again takes its time
-    for _ in 0..24 {
-        if world.engine.lanes().any(|(_, counts, _)| counts.pending() > 0) {
-            let end = world.now + Duration::from_secs(3_600);
-            run_until(&mut world, end);
-        }
-    }
-    // an endpoint may be told just now that another one is silent
-    for _ in 0..5 {
-        if world.engine.flights() > 0 {
-            let end = world.now + Duration::from_secs(1);
-            run_until(&mut world, end);
-        }
-    }
+    world.come_to_an_end();
     check(&world);
     world.check_replays();
     world

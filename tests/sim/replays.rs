@@ -139,6 +139,24 @@ impl World {
         self.now + Duration::from_secs(7_200)
     }
 
+    /// Goes on until nothing waits any more, within bounds.
+    pub fn come_to_an_end(&mut self) {
+        // a slow endpoint to which people have sent much again takes its time
+        for _ in 0..24 {
+            if self.engine.lanes().any(|(_, counts, _)| counts.pending() > 0) {
+                let end = self.now + Duration::from_secs(3_600);
+                crate::run_until(self, end);
+            }
+        }
+        // an endpoint may be told just now that another one is silent
+        for _ in 0..5 {
+            if self.engine.flights() > 0 {
+                let end = self.now + Duration::from_secs(1);
+                crate::run_until(self, end);
+            }
+        }
+    }
+
     /// The engine asks for rows. The page may be short, and it may fail.
     pub fn scans(&mut self, scan: Scan) {
         let wait = Duration::from_micros(self.rng.u64(10..40_000));
