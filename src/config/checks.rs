@@ -92,9 +92,8 @@ pub(crate) fn retry(reader: &mut Reader<'_>, retry: &Retry) {
         }
     }
     if retry.policy == RetryPlan::Exponential && retry.max < retry.base {
-        let key = given(reader, "max", "base");
         let label = format!("`max` ({}) is shorter than `base` ({})", retry.max, retry.base);
-        reader.refuse(Code::Conflict, key, label);
+        conflict(reader, "max", "base", label);
     }
 }
 
@@ -103,10 +102,9 @@ pub(crate) fn breaker(reader: &mut Reader<'_>, breaker: &Breaker) {
     // where both are inherited, the fault is in [breaker] and is reported there
     let given_here = reader.raw("open_max").is_some() || reader.raw("open_for").is_some();
     if given_here && breaker.open_max < breaker.open_for {
-        let key = given(reader, "open_max", "open_for");
         let (max, first) = (breaker.open_max, breaker.open_for);
         let label = format!("`open_max` ({max}) is shorter than `open_for` ({first})");
-        reader.refuse(Code::Conflict, key, label);
+        conflict(reader, "open_max", "open_for", label);
     }
 }
 
@@ -135,10 +133,10 @@ pub(crate) fn endpoints(reader: &mut Reader<'_>, config: &Config, names: &[(Stri
     }
 }
 
-/// Of two keys that do not go together, the one to point at: the first, unless only the other is
-/// set.
-fn given<'k>(reader: &Reader<'_>, first: &'k str, other: &'k str) -> &'k str {
-    if reader.raw(first).is_none() && reader.raw(other).is_some() { other } else { first }
+/// Two keys do not go together: points at the first, unless only the other is set.
+fn conflict(reader: &mut Reader<'_>, first: &str, other: &str, label: String) {
+    let only_other = reader.raw(first).is_none() && reader.raw(other).is_some();
+    reader.refuse(Code::Conflict, if only_other { other } else { first }, label);
 }
 
 fn listen(reader: &mut Reader<'_>, config: &Config) {
@@ -171,8 +169,7 @@ fn ingest(reader: &mut Reader<'_>, config: &Config) {
             "a batch ({}) must have room for the largest payload ({})",
             ingest.max_batch_bytes, ingest.max_payload
         );
-        let key = given(reader, "ingest.max_batch_bytes", "ingest.max_payload");
-        reader.refuse(Code::Conflict, key, label);
+        conflict(reader, "ingest.max_batch_bytes", "ingest.max_payload", label);
     }
 }
 
@@ -183,24 +180,21 @@ fn retention(reader: &mut Reader<'_>, config: &Config) {
             "an event ({}) must be kept for as long as its idempotency key ({})",
             kept.events, config.ingest.idempotency_window
         );
-        let key = given(reader, "retention.events", "ingest.idempotency_window");
-        reader.refuse(Code::Conflict, key, label);
+        conflict(reader, "retention.events", "ingest.idempotency_window", label);
     }
     if kept.events < kept.dead_payload {
         let label = format!(
             "an event ({}) must be kept for as long as its payload ({})",
             kept.events, kept.dead_payload
         );
-        let key = given(reader, "retention.events", "retention.dead_payload");
-        reader.refuse(Code::Conflict, key, label);
+        conflict(reader, "retention.events", "retention.dead_payload", label);
     }
     if kept.dead_payload < kept.delivered_payload {
         let label = format!(
             "the payload of a dead delivery ({}) must be kept for as long as any ({})",
             kept.dead_payload, kept.delivered_payload
         );
-        let key = given(reader, "retention.dead_payload", "retention.delivered_payload");
-        reader.refuse(Code::Conflict, key, label);
+        conflict(reader, "retention.dead_payload", "retention.delivered_payload", label);
     }
 }
 
@@ -211,16 +205,14 @@ fn delivery(reader: &mut Reader<'_>, config: &Config) {
             "the whole attempt ({}) must not be shorter than the wait for its response ({})",
             delivery.attempt_timeout, delivery.response_timeout
         );
-        let key = given(reader, "delivery.attempt_timeout", "delivery.response_timeout");
-        reader.refuse(Code::Conflict, key, label);
+        conflict(reader, "delivery.attempt_timeout", "delivery.response_timeout", label);
     }
     if delivery.max_response < delivery.capture_response {
         let label = format!(
             "more would be stored of a response ({}) than is read of it ({})",
             delivery.capture_response, delivery.max_response
         );
-        let key = given(reader, "delivery.capture_response", "delivery.max_response");
-        reader.refuse(Code::Conflict, key, label);
+        conflict(reader, "delivery.capture_response", "delivery.max_response", label);
     }
     if HeaderValue::from_str(&delivery.user_agent).is_err() || delivery.user_agent.is_empty() {
         reader.refuse(Code::Value, "delivery.user_agent", "not a legal header value");
