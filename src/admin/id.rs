@@ -31,52 +31,30 @@ pub(super) trait Abbreviated: Copy + FromStr + Send + Sync {
     ) -> impl Future<Output = Answer<Vec<Self>>> + Send;
 }
 
-impl Abbreviated for EventId {
-    const WHAT: &'static str = "event";
+macro_rules! abbreviated {
+    ($($id:ident is $what:literal, found by $between:ident;)*) => {
+        $(impl Abbreviated for $id {
+            const WHAT: &'static str = $what;
 
-    fn range_of_prefix(text: &str) -> Result<(EventId, EventId), IdError> {
-        EventId::range_of_prefix(text)
-    }
+            fn range_of_prefix(text: &str) -> Result<($id, $id), IdError> {
+                $id::range_of_prefix(text)
+            }
 
-    fn between<B: Backend>(
-        backend: &B,
-        low: EventId,
-        high: EventId,
-    ) -> impl Future<Output = Answer<Vec<EventId>>> + Send {
-        backend.events_between(low, high)
-    }
+            fn between<B: Backend>(
+                backend: &B,
+                low: $id,
+                high: $id,
+            ) -> impl Future<Output = Answer<Vec<$id>>> + Send {
+                backend.$between(low, high)
+            }
+        })*
+    };
 }
 
-impl Abbreviated for DeliveryId {
-    const WHAT: &'static str = "delivery";
-
-    fn range_of_prefix(text: &str) -> Result<(DeliveryId, DeliveryId), IdError> {
-        DeliveryId::range_of_prefix(text)
-    }
-
-    fn between<B: Backend>(
-        backend: &B,
-        low: DeliveryId,
-        high: DeliveryId,
-    ) -> impl Future<Output = Answer<Vec<DeliveryId>>> + Send {
-        backend.deliveries_between(low, high)
-    }
-}
-
-impl Abbreviated for ReplayId {
-    const WHAT: &'static str = "replay";
-
-    fn range_of_prefix(text: &str) -> Result<(ReplayId, ReplayId), IdError> {
-        ReplayId::range_of_prefix(text)
-    }
-
-    fn between<B: Backend>(
-        backend: &B,
-        low: ReplayId,
-        high: ReplayId,
-    ) -> impl Future<Output = Answer<Vec<ReplayId>>> + Send {
-        backend.replays_between(low, high)
-    }
+abbreviated! {
+    EventId is "event", found by events_between;
+    DeliveryId is "delivery", found by deliveries_between;
+    ReplayId is "replay", found by replays_between;
 }
 
 /// The id that a text stands for.
