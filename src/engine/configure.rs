@@ -57,3 +57,8 @@ pub(crate) fn undefined(entry: &EndpointEntry) -> Endpoint {
         state: EndpointState { disabled: Some(held), ..entry.state.clone() },
     }
 }
+
+/// Whether an endpoint is defined, unlike what [`undefined`] makes: that alone takes no types.
+pub(crate) fn is_defined(endpoint: &Endpoint) -> bool {
+    !endpoint.types.is_empty()
+}

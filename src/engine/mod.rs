@@ -42,6 +42,7 @@ use fastrand::Rng;
 use crate::engine::admit::Admission;
 use crate::engine::backlog::Backlogs;
 use crate::engine::command::Order;
+use crate::engine::configure::is_defined;
 use crate::engine::flight::Flights;
 use crate::engine::lane::Lane;
 pub use crate::engine::limits::Limits;
@@ -310,9 +311,9 @@ impl Engine {
     /// knows best.
     fn install(&mut self, mut endpoint: Endpoint, counts: LaneCounts) {
         let no = endpoint.no;
-        if !endpoint.types.is_empty() {
+        if is_defined(&endpoint) {
             // of a lane that is there, what is safe: the entry may be ahead of it
-            let lane = self.lanes.get(&no).filter(|lane| !lane.endpoint.types.is_empty());
+            let lane = self.lanes.get(&no).filter(|lane| is_defined(&lane.endpoint));
             let safe = lane.map(|lane| &lane.endpoint.state);
             if let Some(state) = safe.or(self.entries.get(&no).map(|entry| &entry.state)) {
                 endpoint.state = state.clone();
@@ -322,7 +323,7 @@ impl Engine {
         self.listens(&endpoint.types);
         match self.lanes.get_mut(&no) {
             Some(lane) => {
-                if lane.endpoint.types.is_empty() {
+                if !is_defined(&lane.endpoint) {
                     // nothing could come in for it until now
                     lane.last_event = Time::ZERO;
                 }

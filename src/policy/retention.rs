@@ -51,7 +51,6 @@ pub fn judge(record: Record, horizons: &Horizons, now: Time, over_size: bool) ->
             // Its first moment is the end of the shorter horizon from now: it may end at once.
             return Fate::Keep(now + horizons.delivered_payload.max(LOOK_AGAIN_MIN));
         }
-        Standing::Ended if over_size => Duration::ZERO,
         Standing::Ended => horizons.delivered_payload,
         Standing::Dead => horizons.dead_payload,
     };

@@ -39,6 +39,7 @@ use crate::model::Replay;
 use crate::model::ReplayAction;
 use crate::model::ReplayFilter;
 use crate::model::ReplayId;
+use crate::model::Time;
 use crate::model::replay::REPLAYS_RUNNING_MAX;
 use crate::model::replay::view::DryRunView;
 use crate::model::replay::view::FilterView;
@@ -103,9 +104,7 @@ fn listed(
     };
     slice.rows.retain(|row| lens.rules.book.page(row.id.endpoint).is_some());
     let found = slice.rows.len();
-    // what is not sent needs no payload
-    let bare = action != ReplayAction::Replay;
-    slice.rows.retain(|row| row.event_type.is_some() && (bare || row.payload_gone_at.is_none()));
+    slice.rows.retain(|row| row.event_type.is_some() && has_all(action, row.payload_gone_at));
     let rows: Vec<_> = slice.rows.into_iter().map(|row| row.id).collect();
     Ok(ReplayPage { expired: length(found - rows.len()), rows, next: slice.next })
 }
@@ -127,9 +126,7 @@ fn named(
     for id in left.by_ref().take(limit) {
         page.next = Some(id.to_bytes().to_vec());
         let head = reader.event_head(id.event).map_err(unreadable)?;
-        let kept =
-            head.is_some_and(|head| action != ReplayAction::Replay || head.payload_gone.is_none());
-        if !kept {
+        if !head.is_some_and(|head| has_all(action, head.payload_gone)) {
             page.expired += 1;
         } else if lens.rules.book.page(id.endpoint).is_some() {
             let list = DeliveryFilter { state: filter.state, ..DeliveryFilter::default() };
@@ -139,6 +136,11 @@ fn named(
     }
     page.next = page.next.filter(|_| left.next().is_some());
     Ok(page)
+}
+
+/// Whether what is kept of an event is enough: what is not sent needs no payload.
+fn has_all(action: ReplayAction, payload_gone: Option<Time>) -> bool {
+    action != ReplayAction::Replay || payload_gone.is_none()
 }
 
 /// What a replay would find.
