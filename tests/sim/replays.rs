@@ -35,57 +35,61 @@ const SAFE_WITHIN: Duration = Duration::from_secs(5);
 #[derive(Default)]
 pub struct Begun(BTreeMap<ReplayId, BTreeSet<DeliveryId>>);
 
+/// Where a delivery stands in a list.
+type Place = [u8; 28];
+
 impl Outbox {
+    /// Whether a filter finds a delivery.
+    fn is_found(&self, action: ReplayAction, filter: &ReplayFilter, delivery: DeliveryId) -> bool {
+        filter.endpoint.is_none_or(|no| no == delivery.endpoint)
+            && filter.takes(action, self.state_of_known(delivery))
+    }
+
+    /// The place of a delivery: that of what is dead begins with when it died.
+    fn place(&self, filter: &ReplayFilter, delivery: DeliveryId) -> (Place, DeliveryId) {
+        let dead = filter.state == Some(DeliveryState::Dead);
+        let last = || self.steps.get(&delivery).and_then(|steps| steps.last());
+        let at = if dead { last().map_or(Time::ZERO, |step| step.at) } else { Time::ZERO };
+        let mut place = [0; 28];
+        place[..8].copy_from_slice(&at.as_micros().to_be_bytes());
+        place[8..].copy_from_slice(&delivery.to_bytes());
+        (place, delivery)
+    }
+
+    /// The deliveries of events up to this one that a filter finds, the latest first.
+    fn walked<'a>(
+        &'a self,
+        action: ReplayAction,
+        filter: &'a ReplayFilter,
+        last: EventId,
+    ) -> impl Iterator<Item = (Place, DeliveryId)> + 'a {
+        let events = self.events.range(..=last).rev();
+        let all = events
+            .flat_map(|(id, event)| event.targets.iter().rev().map(|no| DeliveryId::new(*id, *no)));
+        let found = all.filter(move |delivery| self.is_found(action, filter, *delivery));
+        found.map(|delivery| self.place(filter, delivery))
+    }
+
     /// The deliveries that a filter finds, in the order of the list, with their places in it.
-    fn found(&self, action: ReplayAction, filter: &ReplayFilter) -> Vec<([u8; 28], DeliveryId)> {
-        let all = self
-            .events
-            .values()
-            .flat_map(|event| event.targets.iter().map(|no| DeliveryId::new(event.id, *no)));
-        let wanted = |delivery: &DeliveryId| {
-            filter.endpoint.is_none_or(|no| no == delivery.endpoint)
-                && filter.takes(action, self.state_of_known(*delivery))
-        };
-        let place = |delivery: DeliveryId| {
-            let dead = filter.state == Some(DeliveryState::Dead);
-            let last = self.steps.get(&delivery).and_then(|steps| steps.last());
-            let at = last.filter(|_| dead).map_or(Time::ZERO, |step| step.at);
-            let mut place = [0; 28];
-            place[..8].copy_from_slice(&at.as_micros().to_be_bytes());
-            place[8..].copy_from_slice(&delivery.to_bytes());
-            (place, delivery)
-        };
-        let mut found: Vec<_> = all.filter(wanted).map(place).collect();
+    fn found(&self, action: ReplayAction, filter: &ReplayFilter) -> Vec<(Place, DeliveryId)> {
+        let mut found: Vec<_> = self.walked(action, filter, EventId::MAX).collect();
         found.sort_unstable_by(|a, b| b.cmp(a));
         found
     }
 
     /// The next of them behind a place, `limit` and one more. Where the order of the list is that
     /// of ids, nothing else is looked at.
-    fn found_behind(&self, scan: &Scan, limit: usize) -> Vec<([u8; 28], DeliveryId)> {
+    fn found_behind(&self, scan: &Scan, limit: usize) -> Vec<(Place, DeliveryId)> {
+        let Scan { action, filter, after, .. } = scan;
         let behind =
-            |place: &[u8; 28]| scan.after.as_deref().is_none_or(|after| place[..] < *after);
-        let filter = &scan.filter;
+            |(place, _): &(Place, _)| after.as_deref().is_none_or(|after| place[..] < *after);
         if filter.state == Some(DeliveryState::Dead) {
-            let found = self.found(scan.action, filter).into_iter();
-            return found.filter(|(place, _)| behind(place)).take(limit + 1).collect();
+            let found = self.found(*action, filter).into_iter();
+            return found.filter(behind).take(limit + 1).collect();
         }
-        let wanted = |delivery: &DeliveryId| {
-            filter.endpoint.is_none_or(|no| no == delivery.endpoint)
-                && filter.takes(scan.action, self.state_of_known(*delivery))
-        };
-        let after = scan.after.as_deref().and_then(|after| after[8..24].try_into().ok());
+        let after = after.as_deref().and_then(|after| after[8..24].try_into().ok());
         let last = after.map_or(EventId::MAX, EventId::from_bytes);
-        let events = self.events.range(..=last).rev();
-        let all = events
-            .flat_map(|(id, event)| event.targets.iter().rev().map(|no| DeliveryId::new(*id, *no)));
-        let placed = all.map(|delivery| {
-            let mut place = [0; 28];
-            place[8..].copy_from_slice(&delivery.to_bytes());
-            (place, delivery)
-        });
-        let left = placed.filter(|(place, delivery)| behind(place) && wanted(delivery));
-        left.take(limit + 1).collect()
+        self.walked(*action, filter, last).filter(behind).take(limit + 1).collect()
     }
 }
 
