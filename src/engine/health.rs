@@ -56,6 +56,7 @@ impl Engine {
         let Some(entry) = self.entries.get_mut(&no) else { return Health::default() };
         let state = &mut entry.state;
         let (mut notices, mut not_before, outcome) = (Vec::new(), None, attempt.outcome);
+        // that it is to be left alone holds at once; that it may be called again, once it is safe
         match (state.open, policy) {
             (Some(open), _) if matches!(sign, Sign::Well | Sign::Busy) => {
                 state.open = None;
@@ -64,6 +65,7 @@ impl Engine {
             (Some(open), Some(policy)) if sign.is_failure() && began >= open.until => {
                 let open = breaker::stays_open(&policy, open, outcome, now);
                 state.open = Some(open);
+                lane.endpoint.state.open = state.open;
                 not_before = Some(open.until);
                 if breaker::gives_up(&policy, &open, now) {
                     let why = format!("every attempt has failed since {}", open.since);
@@ -72,6 +74,7 @@ impl Engine {
             }
             (None, Some(policy)) if sign.is_failure() => {
                 state.open = breaker::opens(&policy, failures, outcome, now);
+                lane.endpoint.state.open = state.open;
                 notices.extend(state.open.map(|open| Notice::BreakerOpened { endpoint: no, open }));
             }
             _ => {}
