@@ -32,5 +32,5 @@ pub use record::{
 pub use replay::{
     Replay, ReplayAction, ReplayCounts, ReplayFilter, ReplayMove, ReplayState, ReplayStep,
 };
-pub use retention::{Horizons, Kept, Look, Prune, Pruned};
+pub use retention::{Damage, Horizons, Kept, Look, Prune, Pruned};
 pub use time::Time;

@@ -135,8 +135,8 @@ fn people_send_again_and_cancel() {
     ]);
     let refused = |state| Receipt::Refused(state);
     let moved = |from, to, steps, attempts| {
-        let plan_from = attempts;
-        let progress = Progress { steps, attempts, plan_from, interrupted: 0, order: None };
+        let (plan_from, since) = (attempts, Some(at(9)));
+        let progress = Progress { steps, attempts, plan_from, interrupted: 0, order: None, since };
         Receipt::Moved { from, to, progress, promoted: None, behind: 0 }
     };
     let fresh = Some(Due::fresh(id(1)));
