@@ -2,9 +2,9 @@
 
 use std::future::Future;
 use std::io;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use axum::body::Body;
 use http::Request;
@@ -29,6 +29,7 @@ use crate::intake::Idempotency;
 use crate::intake::Intake;
 use crate::intake::Peer;
 use crate::intake::Settings;
+use crate::model::Rate;
 
 /// Starts both servers. The future ends when both have.
 ///
@@ -81,7 +82,11 @@ pub(crate) fn intake_settings(config: &Config) -> Settings {
         payload_bytes_max: ingest.max_payload.in_memory(),
         batch_events_max: usize::try_from(ingest.max_batch).unwrap_or(usize::MAX),
         batch_bytes_max: ingest.max_batch_bytes.in_memory(),
-        rate_max: NonZeroU32::new(ingest.max_rate),
+        rate_max: (ingest.max_rate > 0).then_some(Rate {
+            count: ingest.max_rate,
+            per: Duration::from_secs(1),
+            burst: ingest.max_rate,
+        }),
         hops_max: ingest.max_hops,
         json_only: ingest.require_json,
         idempotency: match ingest.idempotency {

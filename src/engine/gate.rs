@@ -7,6 +7,7 @@ use crate::model::EventId;
 use crate::model::Opened;
 use crate::model::Time;
 use crate::policy::rate::Meter;
+use crate::policy::rate::Spacing;
 use crate::policy::signs::Sign;
 use crate::policy::window::Window;
 
@@ -62,11 +63,14 @@ impl Lane {
         self.endpoint.state.open.as_ref()
     }
 
+    fn spacing(&self) -> Option<Spacing> {
+        self.endpoint.flow.rate.as_ref().map(Spacing::spared)
+    }
+
     /// The time from which it may dial the next one.
     pub(crate) fn dials_from(&self) -> Time {
         let open = self.open().map_or(Time::ZERO, |open| open.until);
-        let rate = self.endpoint.flow.rate.as_ref();
-        let even = rate.map_or(Time::ZERO, |rate| self.gate.meter.next(rate));
+        let even = self.spacing().map_or(Time::ZERO, |spacing| self.gate.meter.next(&spacing));
         open.max(even).max(self.gate.asked)
     }
 
@@ -105,15 +109,15 @@ impl Lane {
     /// The process has just begun; what its predecessor dialled last is not known.
     pub(crate) fn begin(&mut self, now: Time) {
         self.last_event = now;
-        if let Some(rate) = &self.endpoint.flow.rate {
-            self.gate.meter.begin(rate, now);
+        if let Some(spacing) = self.spacing() {
+            self.gate.meter.begin(&spacing, now);
         }
     }
 
     /// A delivery is dialled now.
     pub(crate) fn dialled(&mut self, now: Time) {
-        if let Some(rate) = &self.endpoint.flow.rate {
-            self.gate.meter.take(rate, now);
+        if let Some(spacing) = self.spacing() {
+            self.gate.meter.take(&spacing, 1, now);
         }
         self.dialling += 1;
     }

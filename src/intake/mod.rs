@@ -33,8 +33,9 @@ pub use desk::Own;
 pub use service::Intake;
 pub use service::Peer;
 
-use std::num::NonZeroU32;
 use std::time::Duration;
+
+use crate::model::Rate;
 
 /// Whether an idempotency key must come with a submission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,8 +57,8 @@ pub struct Settings {
     pub batch_events_max: usize,
     /// The largest batch request, in bytes.
     pub batch_bytes_max: usize,
-    /// The most events in a second from one source; `None` for no limit.
-    pub rate_max: Option<NonZeroU32>,
+    /// How fast one source may submit events; `None`: as fast as it can.
+    pub rate_max: Option<Rate>,
     /// The most relays that an event may have passed through.
     pub hops_max: u8,
     /// Whether payloads must be JSON.

@@ -270,10 +270,11 @@ impl<D: Desk> Intake<D> {
     /// Refuses events of a source that sends them faster than it may.
     fn pace(&self, source: &Arc<str>, events: usize, settings: &Settings) -> Result<(), Rejection> {
         let Some(rate) = settings.rate_max else { return Ok(()) };
-        self.rates.take(source, events, rate, self.desk.now()).map_err(|wait| {
+        self.rates.take(source, events, &rate, self.desk.now()).map_err(|wait| {
             let detail = format!(
-                "{source} sends more than the {rate} events a second of ingest.max_rate; \
+                "{source} sends more than the {} events a second of ingest.max_rate; \
                  try again in {} ms",
+                rate.count,
                 wait.as_micros().div_ceil(1_000)
             );
             Rejection { problem: Problem::new(Code::RateLimited, detail), wait: Some(wait) }

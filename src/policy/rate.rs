@@ -1,41 +1,77 @@
 //! Rates: when the next one may come (the generic cell rate algorithm, ITU-T I.371).
+//!
+//! One meter for two uses. Of an endpoint, attempts are spaced a little further apart than its rate
+//! asks ([`Spacing::spared`]). Of a source, events are counted as they come, many at once in a batch
+//! ([`Spacing::exact`]).
 
 use std::time::Duration;
 
 use crate::model::Rate;
 use crate::model::Time;
 
-/// The interval is longer than the rate asks by one part in so many, so that a receiver that
+/// An interval is longer than the rate asks by one part in so many, so that a receiver that
 /// counts arrivals does not see more than the rate where the network pushes two together.
 const SPARE: u32 = 50;
+/// The shortest interval: what time is counted in.
+const INTERVAL_MIN: Duration = Duration::from_micros(1);
+
+/// How far apart things come, and how many may come at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spacing {
+    interval: Duration,
+    burst: u32,
+}
+
+impl Spacing {
+    /// As the rate says, rounded up to whole nanoseconds.
+    pub fn exact(rate: &Rate) -> Spacing {
+        let nanos = rate.per.as_nanos().div_ceil(u128::from(rate.count.max(1)));
+        let interval = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
+        Spacing { interval: interval.max(INTERVAL_MIN), burst: rate.burst.max(1) }
+    }
+
+    /// A fiftieth further apart.
+    pub fn spared(rate: &Rate) -> Spacing {
+        let Spacing { interval, burst } = Spacing::exact(rate);
+        Spacing { interval: interval + interval / SPARE, burst }
+    }
+}
 
 /// What is left of a rate. Only its time is kept: when the next one would come if all were spaced
 /// evenly.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Meter {
-    even: Time,
+    /// Since the epoch; finer than a [`Time`], so that what is rounded does not add up.
+    even: Duration,
 }
 
 impl Meter {
     /// The time from which the next one may come.
-    pub fn next(&self, rate: &Rate) -> Time {
-        self.even.minus(interval(rate) * rate.burst.saturating_sub(1))
+    pub fn next(&self, spacing: &Spacing) -> Time {
+        let ahead = spacing.interval.saturating_mul(spacing.burst.saturating_sub(1));
+        let micros = self.even.saturating_sub(ahead).as_nanos().div_ceil(1_000);
+        Time::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
     }
 
     /// One after another may have come until now: the next one comes an interval later.
-    pub fn begin(&mut self, rate: &Rate, now: Time) {
-        self.even = now + interval(rate) * rate.burst;
+    pub fn begin(&mut self, spacing: &Spacing, now: Time) {
+        self.even = since_epoch(now) + spacing.interval.saturating_mul(spacing.burst);
     }
 
-    /// One comes now.
-    pub fn take(&mut self, rate: &Rate, now: Time) {
-        self.even = self.even.max(now) + interval(rate);
+    /// So many come now. They may be more than are left: then the next one waits for all of them.
+    pub fn take(&mut self, spacing: &Spacing, count: u32, now: Time) {
+        let cost = spacing.interval.saturating_mul(count);
+        self.even = self.even.max(since_epoch(now)).saturating_add(cost);
+    }
+
+    /// Whether as many may come now as if none had ever come.
+    pub fn is_full(&self, now: Time) -> bool {
+        self.even <= since_epoch(now)
     }
 }
 
-fn interval(rate: &Rate) -> Duration {
-    let even = rate.per / rate.count.max(1);
-    (even + even / SPARE).max(Duration::from_micros(1))
+fn since_epoch(time: Time) -> Duration {
+    Duration::from_micros(time.as_micros())
 }
 
 #[cfg(test)]
@@ -44,10 +80,11 @@ mod tests {
 
     fn dialled(rate: &Rate, for_secs: u64) -> Vec<Time> {
         let start = Time::from_secs(1_000);
+        let spacing = Spacing::spared(rate);
         let (mut meter, mut now, mut times) = (Meter::default(), start, Vec::new());
         while now < start + Duration::from_secs(for_secs) {
-            now = now.max(meter.next(rate));
-            meter.take(rate, now);
+            now = now.max(meter.next(&spacing));
+            meter.take(&spacing, 1, now);
             times.push(now);
         }
         times
@@ -79,11 +116,26 @@ mod tests {
     #[test]
     fn a_pause_saves_no_more_than_the_burst() {
         let rate = Rate { count: 10, per: Duration::from_secs(1), burst: 1 };
+        let spacing = Spacing::spared(&rate);
         let mut meter = Meter::default();
-        meter.take(&rate, Time::from_secs(1_000));
+        meter.take(&spacing, 1, Time::from_secs(1_000));
         let later = Time::from_secs(2_000);
-        assert!(meter.next(&rate) <= later);
-        meter.take(&rate, later);
-        assert!(meter.next(&rate) > later);
+        assert!(meter.next(&spacing) <= later && meter.is_full(later));
+        meter.take(&spacing, 1, later);
+        assert!(meter.next(&spacing) > later && !meter.is_full(later));
+    }
+
+    #[test]
+    fn what_is_taken_at_once_is_waited_for_to_the_microsecond() {
+        let third = Rate { count: 3, per: Duration::from_secs(1), burst: 3 };
+        let (spacing, now) = (Spacing::exact(&third), Time::from_secs(1_000));
+        let mut meter = Meter::default();
+        meter.take(&spacing, 30, now);
+        // ten seconds for all, of which two thirds may come ahead
+        assert_eq!(meter.next(&spacing), Time::from_micros(1_009_333_334));
+        let mut slow = Meter::default();
+        slow.take(&spacing, 3_000_000, now);
+        let told = slow.next(&spacing).since(now).as_millis();
+        assert!((999_999_333..=999_999_336).contains(&told), "nothing adds up: {told}");
     }
 }
