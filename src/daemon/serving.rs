@@ -15,7 +15,9 @@ use tower::ServiceExt;
 
 use crate::admin;
 use crate::admin::Actor;
+use crate::config;
 use crate::config::Config;
+use crate::config::SourceConfig;
 use crate::config::value;
 use crate::daemon::backend::Office;
 use crate::daemon::desk::IngestDesk;
@@ -29,6 +31,7 @@ use crate::intake::Idempotency;
 use crate::intake::Intake;
 use crate::intake::Peer;
 use crate::intake::Settings;
+use crate::intake::SourceTerms;
 use crate::model::Rate;
 
 /// Starts both servers. The future ends when both have.
@@ -87,6 +90,7 @@ pub(crate) fn intake_settings(config: &Config) -> Settings {
             per: Duration::from_secs(1),
             burst: ingest.max_rate,
         }),
+        sources: config.sources.iter().map(|one| (one.identity(), terms(one))).collect(),
         hops_max: ingest.max_hops,
         json_only: ingest.require_json,
         idempotency: match ingest.idempotency {
@@ -95,6 +99,15 @@ pub(crate) fn intake_settings(config: &Config) -> Settings {
             value::Idempotency::Off => Idempotency::Off,
         },
         body_timeout: config.listen.request_timeout.get(),
+    }
+}
+
+fn terms(source: &SourceConfig) -> SourceTerms {
+    SourceTerms {
+        name: Arc::clone(&source.name),
+        types: source.types.clone(),
+        payload_bytes_max: source.max_payload.map(|size| size.in_memory()),
+        rate: source.rate,
     }
 }
 
@@ -117,7 +130,7 @@ async fn serve_ingest(
     let handler = move |Uid(uid): Uid, request: Request<Incoming>| {
         let intake = Arc::clone(&intake);
         async move {
-            let peer = Peer { source: format!("uid:{uid}").into() };
+            let peer = Peer { source: config::sources::identity(uid) };
             intake.answer(&peer, request).await
         }
     };

@@ -1,8 +1,8 @@
 //! Rates: when the next one may come (the generic cell rate algorithm, ITU-T I.371).
 //!
 //! One meter for two uses. Of an endpoint, attempts are spaced a little further apart than its rate
-//! asks ([`Spacing::spared`]). Of a source, events are counted as they come, many at once in a batch
-//! ([`Spacing::exact`]).
+//! asks ([`Spacing::spared`]). Of a source, events are counted as they come, many at once in a
+//! batch ([`Spacing::exact`]).
 
 use std::time::Duration;
 
