@@ -212,7 +212,7 @@ impl Engine {
             due: flight.due,
         };
         self.flights.dialling += 1;
-        lane.dialled(now);
+        lane.dialled(dial.due, now);
         out.push(Effect::Dial(dial));
     }
 

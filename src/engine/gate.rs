@@ -1,6 +1,8 @@
 //! What a lane may dial, and when: its window, its rate, the pause that its endpoint asked for, and
 //! its breaker.
 
+use std::time::Duration;
+
 use crate::engine::lane::Lane;
 use crate::model::Due;
 use crate::model::EventId;
@@ -11,12 +13,11 @@ use crate::policy::rate::Spacing;
 use crate::policy::signs::Sign;
 use crate::policy::window::Window;
 
-/// A lane with a rate keeps as many deliveries started as it dials in one part in so many of the
-/// rate's span: enough to dial on while starts are written, and no more, since places in flight
-/// are for all lanes.
-const PACED_PARTS: u32 = 20;
+/// A lane with a rate keeps as many deliveries started as it dials in this time: enough to dial on
+/// while starts are written, and no more, since places in flight are for all lanes.
+const PACED_AHEAD: Duration = Duration::from_millis(50);
 /// A lane with a rate keeps so many started at least.
-const PACED_MIN: u32 = 2;
+const PACED_MIN: usize = 2;
 
 /// The state of a lane's flow control. It is not on disk: after a start an endpoint is met anew,
 /// carefully.
@@ -102,8 +103,10 @@ impl Lane {
             return usize::from(self.flights == self.started);
         }
         let Some(rate) = &self.endpoint.flow.rate else { return 2 * window };
-        let paced = (rate.count / PACED_PARTS).max(PACED_MIN).max(rate.burst);
-        usize::try_from(paced).unwrap_or(usize::MAX).min(2 * window)
+        let ahead = PACED_AHEAD.as_micros().div_ceil(rate.gap().as_micros().max(1));
+        let ahead = usize::try_from(ahead).unwrap_or(usize::MAX);
+        let burst = usize::try_from(rate.burst).unwrap_or(usize::MAX);
+        ahead.max(PACED_MIN).max(burst).min(2 * window)
     }
 
     /// The process has just begun; what its predecessor dialled last is not known.
@@ -114,10 +117,10 @@ impl Lane {
         }
     }
 
-    /// A delivery is dialled now.
-    pub(crate) fn dialled(&mut self, now: Time) {
+    /// A delivery that was due since then is dialled now.
+    pub(crate) fn dialled(&mut self, due: Time, now: Time) {
         if let Some(spacing) = self.spacing() {
-            self.gate.meter.take(&spacing, 1, now);
+            self.gate.meter.take(&spacing, 1, due, now);
         }
         self.dialling += 1;
     }
@@ -143,7 +146,7 @@ impl Lane {
         let heads = [self.fresh.first(), self.timed.first()];
         let expiry = heads.iter().flatten().filter_map(|due| self.expires(due.event)).min();
         // only what is past its age is expired
-        let expiry = expiry.map(|at| at + std::time::Duration::from_micros(1));
+        let expiry = expiry.map(|at| at + Duration::from_micros(1));
         let from = self.dials_from();
         let due = heads.iter().flatten().map(|due| due.at).min();
         let ready = (!self.ready.is_empty()).then_some(Time::ZERO);
