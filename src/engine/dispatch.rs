@@ -198,11 +198,11 @@ impl Engine {
 
     fn dial(&mut self, now: Time, delivery: DeliveryId, out: &mut Vec<Effect>) {
         let Some(lane) = self.lanes.get_mut(&delivery.endpoint) else { return };
-        if lane.has_expired(delivery.event, now) {
+        let Some(flight) = self.flights.get_mut(delivery) else { return };
+        if lane.has_expired(delivery.event, flight.progress, now) {
             self.settle_ready(now, vec![delivery], out);
             return;
         }
-        let Some(flight) = self.flights.get_mut(delivery) else { return };
         debug_assert_eq!(flight.phase, Phase::Ready);
         flight.phase = Phase::Dialling;
         let dial = Dial {

@@ -4,10 +4,13 @@
 use std::time::Duration;
 
 use crate::engine::lane::Lane;
+use crate::engine::lane::Row;
 use crate::model::Due;
 use crate::model::EventId;
 use crate::model::Opened;
+use crate::model::Progress;
 use crate::model::Time;
+use crate::policy::backoff::expires;
 use crate::policy::rate::Meter;
 use crate::policy::rate::Spacing;
 use crate::policy::signs::Sign;
@@ -126,29 +129,27 @@ impl Lane {
     }
 
     /// Whether a delivery of this event is too old to be tried.
-    pub(crate) fn has_expired(&self, event: EventId, now: Time) -> bool {
-        self.expires(event).is_some_and(|at| at < now)
-    }
-
-    fn expires(&self, event: EventId) -> Option<Time> {
-        self.endpoint.retry.max_age.map(|age| event.time() + age)
+    pub(crate) fn has_expired(&self, event: EventId, progress: Progress, now: Time) -> bool {
+        expires(&self.endpoint.retry, progress, event).is_some_and(|at| at < now)
     }
 
     /// Takes the first of a queue if it is too old to be tried: that needs no leave of anybody.
     pub(crate) fn expired_head(&self, now: Time) -> Option<Due> {
-        let heads = [self.fresh.first(), self.timed.first()];
-        heads.into_iter().flatten().find(|due| self.has_expired(due.event, now))
+        let mut heads = [self.fresh.head(), self.timed.head()].into_iter().flatten();
+        heads.find(|(due, row)| self.has_expired(due.event, row.progress, now)).map(|(due, _)| due)
     }
 
     /// When to look at it again if nothing happens before: something becomes due, may be dialled,
     /// or expires.
     pub(crate) fn next_look(&self, now: Time) -> Option<Time> {
-        let heads = [self.fresh.first(), self.timed.first()];
-        let expiry = heads.iter().flatten().filter_map(|due| self.expires(due.event)).min();
+        let heads = [self.fresh.head(), self.timed.head()];
+        let retry = &self.endpoint.retry;
+        let ends = |(due, row): &(Due, &Row)| expires(retry, row.progress, due.event);
+        let expiry = heads.iter().flatten().filter_map(ends).min();
         // only what is past its age is expired
         let expiry = expiry.map(|at| at + Duration::from_micros(1));
         let from = self.dials_from();
-        let due = heads.iter().flatten().map(|due| due.at).min();
+        let due = heads.iter().flatten().map(|(due, _)| due.at).min();
         let ready = (!self.ready.is_empty()).then_some(Time::ZERO);
         let dial = ready.or(due).map(|at| at.max(from));
         let dial = dial.filter(|_| self.endpoint.state.is_active());
