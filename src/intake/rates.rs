@@ -42,7 +42,7 @@ impl Rates {
         if next > now {
             return Err(next.since(now));
         }
-        meter.take(&spacing, u32::try_from(events).unwrap_or(u32::MAX), now);
+        meter.take(&spacing, u32::try_from(events).unwrap_or(u32::MAX), now, now);
         Ok(())
     }
 }

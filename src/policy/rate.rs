@@ -9,9 +9,15 @@ use std::time::Duration;
 use crate::model::Rate;
 use crate::model::Time;
 
-/// An interval is longer than the rate asks by one part in so many, so that a receiver that
-/// counts arrivals does not see more than the rate where the network pushes two together.
-const SPARE: u32 = 50;
+/// An interval is longer than the rate asks by one part in so many. Two thirds of what that spares
+/// are for attempts that come late ([`LATE`]), the rest for the network, where it pushes two
+/// together: a receiver that counts arrivals does not see more than the rate.
+const SPARE: u32 = 33;
+/// An attempt that comes late, because the machine is busy, does not put the next one off if it is
+/// not later than this part of the rate's span ...
+const LATE: u32 = 50;
+/// ... and this.
+const LATE_MAX: Duration = Duration::from_secs(1);
 /// The shortest interval: what time is counted in.
 const INTERVAL_MIN: Duration = Duration::from_micros(1);
 
@@ -20,6 +26,8 @@ const INTERVAL_MIN: Duration = Duration::from_micros(1);
 pub struct Spacing {
     interval: Duration,
     burst: u32,
+    /// So late one may come without putting the next one off.
+    late: Duration,
 }
 
 impl Spacing {
@@ -27,13 +35,15 @@ impl Spacing {
     pub fn exact(rate: &Rate) -> Spacing {
         let nanos = rate.per.as_nanos().div_ceil(u128::from(rate.count.max(1)));
         let interval = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
-        Spacing { interval: interval.max(INTERVAL_MIN), burst: rate.burst.max(1) }
+        let interval = interval.max(INTERVAL_MIN);
+        Spacing { interval, burst: rate.burst.max(1), late: Duration::ZERO }
     }
 
-    /// A fiftieth further apart.
+    /// A little further apart, so that lateness is made up for.
     pub fn spared(rate: &Rate) -> Spacing {
-        let Spacing { interval, burst } = Spacing::exact(rate);
-        Spacing { interval: interval + interval / SPARE, burst }
+        let Spacing { interval, burst, .. } = Spacing::exact(rate);
+        let late = (rate.per / LATE).min(LATE_MAX);
+        Spacing { interval: interval + interval / SPARE, burst, late }
     }
 }
 
@@ -58,10 +68,12 @@ impl Meter {
         self.even = since_epoch(now) + spacing.interval.saturating_mul(spacing.burst);
     }
 
-    /// So many come now. They may be more than are left: then the next one waits for all of them.
-    pub fn take(&mut self, spacing: &Spacing, count: u32, now: Time) {
+    /// So many come now, and nothing but the rate kept them since `due`. They may be more than are
+    /// left: then the next one waits for all of them.
+    pub fn take(&mut self, spacing: &Spacing, count: u32, due: Time, now: Time) {
         let cost = spacing.interval.saturating_mul(count);
-        self.even = self.even.max(since_epoch(now)).saturating_add(cost);
+        let from = since_epoch(due.min(now)).max(since_epoch(now).saturating_sub(spacing.late));
+        self.even = self.even.max(from).saturating_add(cost);
     }
 
     /// Whether as many may come now as if none had ever come.
@@ -78,13 +90,15 @@ fn since_epoch(time: Time) -> Duration {
 mod tests {
     use super::*;
 
-    fn dialled(rate: &Rate, for_secs: u64) -> Vec<Time> {
+    /// Everything is due from the start; each comes so much later than it may.
+    fn dialled(rate: &Rate, for_secs: u64, mut late: impl Iterator<Item = Duration>) -> Vec<Time> {
         let start = Time::from_secs(1_000);
         let spacing = Spacing::spared(rate);
         let (mut meter, mut now, mut times) = (Meter::default(), start, Vec::new());
         while now < start + Duration::from_secs(for_secs) {
             now = now.max(meter.next(&spacing));
-            meter.take(&spacing, 1, now);
+            now = now + late.next().unwrap_or_default();
+            meter.take(&spacing, 1, start, now);
             times.push(now);
         }
         times
@@ -99,16 +113,37 @@ mod tests {
     fn no_window_holds_more_than_the_rate() {
         let second = Duration::from_secs(1);
         for count in [1, 7, 50, 333] {
-            let times = dialled(&Rate { count, per: second, burst: 1 }, 5);
+            let times = dialled(&Rate { count, per: second, burst: 1 }, 5, std::iter::empty());
             assert!(most_in(&times, second) <= usize::try_from(count).unwrap_or(0), "{count}");
             assert!(times.len() * 100 >= 95 * 5 * usize::try_from(count).unwrap_or(0), "{count}");
         }
     }
 
     #[test]
+    fn what_comes_late_is_made_up_for_and_never_more_than_the_rate() {
+        let second = Duration::from_secs(1);
+        for seed in 0..50 {
+            let mut rng = fastrand::Rng::with_seed(seed);
+            let late = std::iter::from_fn(|| Some(Duration::from_micros(rng.u64(0..15_000))));
+            let times = dialled(&Rate { count: 50, per: second, burst: 1 }, 20, late);
+            assert!(most_in(&times, second) <= 50, "seed {seed}: {}", most_in(&times, second));
+            assert!(times.len() >= 48 * 20, "seed {seed}: {} in 20 s", times.len());
+        }
+    }
+
+    #[test]
+    fn what_nobody_asked_for_is_not_made_up_for() {
+        let rate = Rate { count: 50, per: Duration::from_secs(1), burst: 1 };
+        let (spacing, mut meter) = (Spacing::spared(&rate), Meter::default());
+        let now = Time::from_secs(1_000);
+        meter.take(&spacing, 1, now, now);
+        assert!(meter.next(&spacing) > now + Duration::from_millis(20), "the second is not due");
+    }
+
+    #[test]
     fn a_burst_is_allowed_once() {
         let second = Duration::from_secs(1);
-        let times = dialled(&Rate { count: 10, per: second, burst: 5 }, 3);
+        let times = dialled(&Rate { count: 10, per: second, burst: 5 }, 3, std::iter::empty());
         assert_eq!(times.iter().filter(|time| **time == Time::from_secs(1_000)).count(), 5);
         assert!(most_in(&times, second) <= 14, "{}", most_in(&times, second));
     }
@@ -118,10 +153,10 @@ mod tests {
         let rate = Rate { count: 10, per: Duration::from_secs(1), burst: 1 };
         let spacing = Spacing::spared(&rate);
         let mut meter = Meter::default();
-        meter.take(&spacing, 1, Time::from_secs(1_000));
+        meter.take(&spacing, 1, Time::from_secs(1_000), Time::from_secs(1_000));
         let later = Time::from_secs(2_000);
         assert!(meter.next(&spacing) <= later && meter.is_full(later));
-        meter.take(&spacing, 1, later);
+        meter.take(&spacing, 1, later, later);
         assert!(meter.next(&spacing) > later && !meter.is_full(later));
     }
 
@@ -130,11 +165,11 @@ mod tests {
         let third = Rate { count: 3, per: Duration::from_secs(1), burst: 3 };
         let (spacing, now) = (Spacing::exact(&third), Time::from_secs(1_000));
         let mut meter = Meter::default();
-        meter.take(&spacing, 30, now);
+        meter.take(&spacing, 30, now, now);
         // ten seconds for all, of which two thirds may come ahead
         assert_eq!(meter.next(&spacing), Time::from_micros(1_009_333_334));
         let mut slow = Meter::default();
-        slow.take(&spacing, 3_000_000, now);
+        slow.take(&spacing, 3_000_000, now, now);
         let told = slow.next(&spacing).since(now).as_millis();
         assert!((999_999_333..=999_999_336).contains(&told), "nothing adds up: {told}");
     }
