@@ -163,6 +163,7 @@ fn mistakes_in_the_environment_name_the_variable() {
             ("POSTRIDER_DELIVERY__MAX_IN_FLIGT", "5"),
             ("POSTRIDER_EGRESS__PORTS", "443"),
             ("POSTRIDER_ENDPOINT__0__URL", "https://a.example"),
+            ("POSTRIDER_SOURCE__0__NAME", "shop"),
         ],
     );
     let errors = errors.err().unwrap();
@@ -172,7 +173,8 @@ fn mistakes_in_the_environment_name_the_variable() {
         "similar name exists: `max_in_flight`",
         "expected a list, found \"443\" (from POSTRIDER_EGRESS__PORTS)",
         "endpoints cannot be set from the environment",
-        "4 errors",
+        "sources cannot be set from the environment",
+        "5 errors",
     ] {
         assert!(errors.contains(expected), "{expected} is not in\n{errors}");
     }

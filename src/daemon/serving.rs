@@ -4,7 +4,6 @@ use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::time::Duration;
 
 use axum::body::Body;
 use http::Request;
@@ -32,7 +31,6 @@ use crate::intake::Intake;
 use crate::intake::Peer;
 use crate::intake::Settings;
 use crate::intake::SourceTerms;
-use crate::model::Rate;
 
 /// Starts both servers. The future ends when both have.
 ///
@@ -85,11 +83,7 @@ pub(crate) fn intake_settings(config: &Config) -> Settings {
         payload_bytes_max: ingest.max_payload.in_memory(),
         batch_events_max: usize::try_from(ingest.max_batch).unwrap_or(usize::MAX),
         batch_bytes_max: ingest.max_batch_bytes.in_memory(),
-        rate_max: (ingest.max_rate > 0).then_some(Rate {
-            count: ingest.max_rate,
-            per: Duration::from_secs(1),
-            burst: ingest.max_rate,
-        }),
+        rate_max: ingest.rate_max(),
         sources: config.sources.iter().map(|one| (one.identity(), terms(one))).collect(),
         hops_max: ingest.max_hops,
         json_only: ingest.require_json,

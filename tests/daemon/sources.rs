@@ -128,6 +128,10 @@ fn the_rate_of_a_source_wins_over_that_of_all() {
     assert!((15..=20).contains(&told), "{told}");
     let limited = "postrider_events_refused_total{source=\"shop\",reason=\"rate_limited\"}";
     assert!(samples(&daemon)[limited] >= 1.0);
+    let shop = || daemon.show("/v1/sources/shop");
+    assert_eq!((&shop()["rate"], &shop()["burst"]), (&"1/s".into(), &5.into()));
+    assert!(reload(&home, &source("shop", "")).contains("source.shop"));
+    assert_eq!(shop()["rate"], "1000/s", "as for all");
     assert!(reload(&home, "").contains("source.shop"), "the name is taken away");
     assert_eq!(daemon.submit(&order).status, 202, "and its rate with it");
     assert!(!samples(&daemon).contains_key(limited));

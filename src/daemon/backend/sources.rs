@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::admin::backend::Answer;
 use crate::admin::backend::BackendError;
+use crate::config::sections::Ingest;
 use crate::config::value::pace;
 use crate::daemon::backend::stopping;
 use crate::daemon::roster::Named;
@@ -14,9 +15,9 @@ use crate::model::source::SourceView;
 pub(super) async fn list(shared: &Shared) -> Answer<Vec<SourceView>> {
     let sight = shared.look().await.ok_or_else(stopping)?;
     let rules = shared.rules.load_full();
-    let most = rules.config.ingest.max_payload.get();
+    let ingest = &rules.config.ingest;
     let named = rules.sources.named();
-    let mut views: Vec<_> = named.map(|(id, named)| view(id, named, most, &sight)).collect();
+    let mut views: Vec<_> = named.map(|(id, named)| view(id, named, ingest, &sight)).collect();
     views.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(views)
 }
@@ -25,12 +26,14 @@ pub(super) async fn show(shared: &Shared, name: &str) -> Answer<SourceView> {
     let sight = shared.look().await.ok_or_else(stopping)?;
     let rules = shared.rules.load_full();
     let found = rules.sources.by_name(name).ok_or(BackendError::NotFound("source"))?;
-    Ok(view(found.0, found.1, rules.config.ingest.max_payload.get(), &sight))
+    Ok(view(found.0, found.1, &rules.config.ingest, &sight))
 }
 
-fn view(identity: &Arc<str>, named: &Named, payload_max: u64, sight: &Sight) -> SourceView {
+/// A source with the limits that hold for it: its own, or those of all.
+fn view(identity: &Arc<str>, named: &Named, ingest: &Ingest, sight: &Sight) -> SourceView {
     let source = &named.definition;
-    let own_max = source.max_payload.map_or(payload_max, |size| size.get());
+    let payload_max = source.max_payload.unwrap_or(ingest.max_payload).min(ingest.max_payload);
+    let rate = source.rate.or(ingest.rate_max());
     let heard = sight.sources.iter().find(|(known, _)| known == identity);
     SourceView {
         name: source.name.to_string(),
@@ -38,9 +41,9 @@ fn view(identity: &Arc<str>, named: &Named, payload_max: u64, sight: &Sight) -> 
         unix_user: Some(source.user.clone()),
         description: source.description.clone(),
         types: source.types.iter().map(ToString::to_string).collect(),
-        max_payload_bytes: own_max.min(payload_max),
-        rate: source.rate.as_ref().map(pace::written),
-        burst: source.rate.as_ref().map(|rate| rate.burst),
+        max_payload_bytes: payload_max.get(),
+        rate: rate.as_ref().map(pace::written),
+        burst: rate.map(|rate| rate.burst),
         silent_after_s: source.silent_after.map(|span| span.as_secs()),
         defined_in: source.place.clone(),
         last_event_at: heard.and_then(|(_, at)| *at),
