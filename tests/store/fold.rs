@@ -134,9 +134,11 @@ fn people_send_again_and_cancel() {
         attempt(5, 3, Outcome::Http5xx, wait(60)),
     ]);
     let refused = |state| Receipt::Refused(state);
-    let moved = |from, to, steps, attempts| {
+    let moved = |from, to: Option<Due>, steps, attempts| {
         let (plan_from, since) = (attempts, Some(at(9)));
-        let progress = Progress { steps, attempts, plan_from, interrupted: 0, order: None, since };
+        let requested = to.is_some();
+        let rest = Progress { since, ..Progress::default() };
+        let progress = Progress { steps, attempts, plan_from, requested, ..rest };
         Receipt::Moved { from, to, progress, promoted: None, behind: 0 }
     };
     let fresh = Some(Due::fresh(id(1)));

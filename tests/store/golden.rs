@@ -71,7 +71,8 @@ fn tally() -> layout::Tally {
 }
 
 fn progress() -> Progress {
-    Progress { steps: 300, attempts: 200, plan_from: 100, interrupted: 1, order: None, since: None }
+    let rest = Progress { interrupted: 1, requested: true, ..Progress::default() };
+    Progress { steps: 300, attempts: 200, plan_from: 100, ..rest }
 }
 
 fn behind() -> layout::Behind {
