@@ -7,6 +7,7 @@
 
 mod admit;
 mod command;
+mod dedupe;
 mod gone;
 mod guard;
 mod order;

@@ -25,6 +25,7 @@ use crate::policy::retention::Fate;
 use crate::policy::retention::Standing;
 use crate::store::batches::Batches;
 use crate::store::batches::CommitError;
+use crate::store::fold::dedupe;
 use crate::store::fold::gone;
 use crate::store::fold::gone::Past;
 use crate::store::fold::order;
@@ -51,6 +52,7 @@ pub(super) fn apply(batches: &mut Batches, prune: &Prune) -> Result<Receipt, Com
     sweep.payloads()?;
     sweep.events()?;
     sweep.over_size()?;
+    sweep.duplicates()?;
     let more = sweep.left == 0 && !sweep.stuck;
     Ok(Receipt::Pruned { gone: sweep.gone, more, ahead: sweep.ahead })
 }
@@ -137,6 +139,19 @@ impl Sweep<'_> {
             && let Some(event) = self.event_from(self.tally().payloads_from, EventId::MAX)?
         {
             self.look(event, Way::Payloads)?;
+        }
+        Ok(())
+    }
+
+    /// Windows that have ended are forgotten.
+    fn duplicates(&mut self) -> Result<(), CommitError> {
+        while self.left > 0 {
+            self.batches.room(dedupe::FORGET_OPERATIONS_MAX)?;
+            let forgot = dedupe::forget_one(self.batches, self.prune.now);
+            if self.readable(forgot)? != Some(true) {
+                break;
+            }
+            self.left -= 1;
         }
         Ok(())
     }
