@@ -77,6 +77,9 @@
 //! Of each key of an ordered endpoint, one delivery stands in the lane or in flight; the writer
 //! lets the next one go with the very step that ends it (`store::fold::order`).
 //!
+//! Where an endpoint wants one event of a key in a window, the writer judges that too, before the
+//! order (`store::fold::dedupe`): a duplicate is cancelled on arrival.
+//!
 //! A replay is a walk over a list. The engine paces it (`engine::replay`); each step is one record:
 //! what is done to a few deliveries, with the place behind them and the counts. Sent again, they
 //! stand among those that wait for a time, of which a lane takes one for each new delivery: so a
@@ -103,7 +106,7 @@
 //!    flight is recorded as interrupted before it is dialled again, so that a delivery that kills
 //!    the process is counted, and in the end put aside ([`policy::backoff::INTERRUPTED_MAX`]).
 //! 7. **Nothing is dropped in silence.** Every delivery ends delivered, dead with its reason, or
-//!    cancelled by a named person, and can be listed.
+//!    cancelled by a named person or as the duplicate of a named event, and can be listed.
 //! 8. **Secrets and payloads are in no log line, error or debug output.**
 //!
 //! # What is on disk
@@ -124,6 +127,7 @@
 //! - steps: the log of each delivery; the last step is its state.
 //! - order: of each key of an endpoint that wants an order, the delivery that may go, and those
 //!   that wait behind it; versions: the highest one of a key.
+//! - seen: of each key of an endpoint that wants no duplicates, the event that has gone out.
 //! - dead: the same by endpoint and time, to list and to replay.
 //! - replays: running ones with how far they are, and the last that have ended.
 //! - idempotency keys; counts; endpoints with numbers, names and states.

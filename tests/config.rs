@@ -97,8 +97,13 @@ fn every_key_of_an_endpoint_in_the_example_can_be_uncommented() {
         let line = line.replace("/etc/postrider/secrets/billing", &place);
         let line = line.replace("/etc/postrider/secrets/new", &place);
         let mut text = "[[endpoint]]\n".to_owned();
-        let needed =
-            [("name", "a"), ("url", "https://a.example/"), ("rate", "1/s"), ("ordering", "key")];
+        let needed = [
+            ("name", "a"),
+            ("url", "https://a.example/"),
+            ("rate", "1/s"),
+            ("ordering", "key"),
+            ("dedupe_window", "1m"),
+        ];
         for (needed, value) in needed.iter().filter(|(needed, _)| needed != key) {
             text.push_str(&format!("{needed} = \"{value}\"\n"));
         }

@@ -138,6 +138,7 @@ fn admit(n: u64, body_bytes: usize, started: &[EndpointNo]) -> Commit {
         attributes: Box::default(),
         targets: vec![ENDPOINT],
         orders: Vec::new(),
+        dedupes: Vec::new(),
     };
     let mut hash = [0; 16];
     hash.copy_from_slice(

@@ -142,6 +142,8 @@ fn page(context: &Context, event: &EventView) -> String {
     let header = ["DELIVERY", "ENDPOINT", "STATE", "ATTEMPTS", "LAST", "NEXT"];
     lines.push(String::new());
     lines.push(context.grid(&header, rows.collect()));
+    let left_out = event.deliveries.iter().filter_map(|d| Some((d.id, d.duplicate_of?)));
+    lines.extend(left_out.map(|(id, of)| format!("{id} was left out as a duplicate of {of}")));
     lines.join("\n")
 }
 

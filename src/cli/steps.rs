@@ -70,7 +70,7 @@ fn rows(steps: &[Step]) -> Vec<Vec<String>> {
                 row(attempts.to_string(), step.at, attempt, &next)
             }
             StepKind::Command { actor } => note(step.at, &text::clean(actor), &next),
-            StepKind::Rule => note(step.at, "postrider", &next),
+            StepKind::Rule | StepKind::Duplicate { .. } => note(step.at, "postrider", &next),
         }
     });
     rows.collect()
@@ -101,6 +101,9 @@ fn note(at: Time, who: &str, next: &str) -> Vec<String> {
 
 /// What followed from a step.
 fn next(step: &Step) -> String {
+    if let StepKind::Duplicate { of } = step.kind {
+        return format!("duplicate of {of}");
+    }
     match step.next {
         Next::Delivered => String::new(),
         Next::Cancelled => "cancelled".into(),
@@ -140,7 +143,7 @@ fn dead(reason: DeadReason) -> &'static str {
 fn last_failure(steps: &[Step]) -> Vec<String> {
     let attempts = steps.iter().filter_map(|step| match &step.kind {
         StepKind::Attempt(attempt) => Some(attempt),
-        StepKind::Command { .. } | StepKind::Rule => None,
+        StepKind::Command { .. } | StepKind::Rule | StepKind::Duplicate { .. } => None,
     });
     let numbered = attempts.enumerate().filter(|(_, attempt)| attempt.outcome != Outcome::Ok);
     let Some((index, attempt)) = numbered.last() else { return Vec::new() };

@@ -18,8 +18,8 @@ pub const FINDINGS_SHOWN_MAX: usize = 50;
 /// Words whose line may hold a secret behind them.
 const SENSITIVE: [&str; 7] =
     ["value", "secret", "authorization", "token", "key", "password", "cookie"];
-/// A key of ours that only sounds like a secret.
-const HARMLESS: &str = "ordering_key";
+/// Keys of ours that only sound like secrets.
+const HARMLESS: [&str; 2] = ["ordering_key", "dedupe_key"];
 /// Words that begin a key of a reference to a secret, which is no secret itself.
 const REFERENCES: [&str; 3] = ["file", "credential", "env"];
 /// What secrets of Standard Webhooks begin with, wherever they stand.
@@ -117,7 +117,8 @@ fn mask_user(line: &str) -> String {
 }
 
 fn mask_line(line: &str) -> String {
-    let lower = line.to_ascii_lowercase().replace(HARMLESS, "            ");
+    let blank = |line: String, key: &&str| line.replace(key, &" ".repeat(key.len()));
+    let lower = HARMLESS.iter().fold(line.to_ascii_lowercase(), blank);
     let named = SENSITIVE.iter().filter_map(|word| lower.find(word)).min();
     let prefixed = PREFIXES.iter().filter_map(|prefix| lower.find(prefix)).min();
     let from = match (named, prefixed) {
@@ -165,6 +166,7 @@ mod tests {
             "a path is no secret"
         );
         assert_eq!(masked("ordering_key = \"/a\""), "ordering_key = \"/a\"");
+        assert_eq!(masked("dedupe_key = \"/a\""), "dedupe_key = \"/a\"");
         assert_eq!(masked("x = \"whsec_QUJD\""), "x = \"**********\"");
         assert_eq!(masked("\"Authorization\" = \"Bearer x\""), "\"*************\" = \"********\"");
         assert_eq!(masked("u = \"https://me:pw@a.example/\""), "u = \"https://*****@a.example/\"");

@@ -14,6 +14,7 @@ use crate::model::DeadReason;
 use crate::model::DeliveryId;
 use crate::model::DeliveryState;
 use crate::model::EndpointNo;
+use crate::model::EventId;
 use crate::model::Next;
 use crate::model::Pruned;
 use crate::model::ReplayCounts;
@@ -54,6 +55,7 @@ pub(crate) fn publish(shared: &Shared, notice: &Notice) {
             );
         }
         Notice::Died { delivery, reason } => died(shared, *delivery, *reason),
+        Notice::LeftOut { delivery, of } => left_out(shared, *delivery, *of),
         Notice::EndpointDisabled { endpoint, reason } => {
             let endpoint = counted(shared, *endpoint, Metrics::endpoint_disabled);
             tracing::warn!(event = "endpoint.disabled", endpoint, reason);
@@ -156,6 +158,18 @@ fn died(shared: &Shared, delivery: DeliveryId, reason: DeadReason) {
     tracing::warn!(
         event = "delivery.dead", delivery_id = %delivery, endpoint = %page.name,
         reason = reason.as_str(),
+    );
+}
+
+fn left_out(shared: &Shared, delivery: DeliveryId, of: EventId) {
+    let rules = shared.rules.load();
+    let Some(page) = rules.book.page(delivery.endpoint) else { return };
+    shared.metrics.delivery_left_out(&page.series);
+    let age = shared.clock.now().since(delivery.event.time());
+    shared.metrics.delivery_finished(&page.series, DeliveryState::Cancelled, 0, age);
+    tracing::debug!(
+        event = "delivery.duplicate", delivery_id = %delivery, endpoint = %page.name,
+        event_id = %of,
     );
 }
 

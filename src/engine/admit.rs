@@ -2,15 +2,12 @@
 
 use std::sync::Arc;
 
-use ring::digest;
-
 use crate::engine::Draining;
 use crate::engine::Engine;
 use crate::engine::Pending;
 use crate::engine::batch;
 use crate::engine::flight::Flight;
 use crate::engine::flight::Phase;
-use crate::engine::lane::Lane;
 use crate::engine::words::Admitted;
 use crate::engine::words::Caller;
 use crate::engine::words::Effect;
@@ -20,10 +17,12 @@ use crate::engine::words::Reply;
 use crate::engine::words::SubmitMode;
 use crate::model::Admit;
 use crate::model::DeadReason;
+use crate::model::Dedupe;
 use crate::model::DeliveryId;
 use crate::model::Due;
 use crate::model::EndpointNo;
 use crate::model::Event;
+use crate::model::EventId;
 use crate::model::IdempotencyKey;
 use crate::model::KeyRef;
 use crate::model::Order;
@@ -32,9 +31,11 @@ use crate::model::Receipt;
 use crate::model::Record;
 use crate::model::Submission;
 use crate::model::Time;
+use crate::policy::dedupe;
 use crate::policy::ebb;
 use crate::policy::order;
-use crate::policy::order::Payload;
+use crate::policy::payload::Payload;
+use crate::policy::payload::hash;
 use crate::policy::routing;
 
 /// Submissions whose commit is under way.
@@ -180,7 +181,7 @@ impl Engine {
         let id = self.mint.next(now, operational, &mut self.rng);
         let deliver_at = deliver_at(now, &submission);
         let delayed = deliver_at.is_some_and(|at| at > now);
-        let orders = self.orders(&submission, &targets);
+        let (orders, dedupes) = self.keys(&submission, &targets);
         let mut attributes = submission.attributes;
         attributes.deliver_at = deliver_at;
         let event = Arc::new(Event {
@@ -193,13 +194,16 @@ impl Engine {
             attributes,
             targets,
             orders,
+            dedupes,
         });
         self.heard_of(now, &event);
         self.heard_from(now, &event);
         let mut started = Vec::new();
         for no in event.targets.iter().copied().filter(|_| !delayed) {
-            // only the store knows whether another one of its key is under way
-            if Order::at(&event.orders, no).is_none() && self.has_room(now, no) {
+            // only the store knows whether another one of its key is under way, or has gone out
+            let free =
+                Order::at(&event.orders, no).is_none() && Dedupe::at(&event.dedupes, no).is_none();
+            if free && self.has_room(now, no) {
                 let flight = Flight {
                     phase: Phase::Starting,
                     progress: Progress::default(),
@@ -264,17 +268,8 @@ impl Engine {
                     });
                 }
                 receipt => {
-                    let (behind, stale) = match receipt {
-                        Some(Receipt::Seated { behind, stale }) => (behind, stale),
-                        _ => (Vec::new(), Vec::new()),
-                    };
-                    self.let_go(now, &event, &started, &[&behind[..], &stale].concat());
-                    behind.iter().for_each(|no| self.count_behind(*no, 1));
-                    for no in stale {
-                        let delivery = DeliveryId::new(event.id, no);
-                        let notice = Notice::Died { delivery, reason: DeadReason::Stale };
-                        self.announce(now, notice, out);
-                    }
+                    let elsewhere = self.seated(now, event.id, receipt, out);
+                    self.let_go(now, &event, &started, &elsewhere);
                     answers.push(Ok(Admitted {
                         event: event.id,
                         accepted_at: event.accepted_at,
@@ -290,15 +285,44 @@ impl Engine {
         }
     }
 
-    /// How an event is ordered at those of its targets that want an order.
-    fn orders(&self, submission: &Submission, targets: &[EndpointNo]) -> Vec<Order> {
-        let mut payload = Payload::new(&submission.body);
-        let lanes = targets.iter().filter_map(|no| self.lanes.get(no));
-        let order = |lane: &Lane| {
-            let policy = lane.endpoint.flow.order.as_ref()?;
-            order::order(policy, lane.endpoint.no, &submission.attributes, &mut payload)
+    /// Tells of deliveries that the store has put elsewhere than into their lanes; which these are.
+    fn seated(
+        &mut self,
+        now: Time,
+        event: EventId,
+        receipt: Option<Receipt>,
+        out: &mut Vec<Effect>,
+    ) -> Vec<EndpointNo> {
+        let Some(Receipt::Seated { behind, stale, duplicates }) = receipt else {
+            return Vec::new();
         };
-        lanes.filter_map(order).collect()
+        behind.iter().for_each(|no| self.count_behind(*no, 1));
+        for no in &stale {
+            let delivery = DeliveryId::new(event, *no);
+            self.announce(now, Notice::Died { delivery, reason: DeadReason::Stale }, out);
+        }
+        for (no, of) in &duplicates {
+            let delivery = DeliveryId::new(event, *no);
+            out.push(Effect::Publish(Notice::LeftOut { delivery, of: *of }));
+        }
+        let duplicates = duplicates.into_iter().map(|(no, _)| no);
+        behind.into_iter().chain(stale).chain(duplicates).collect()
+    }
+
+    /// The keys of an event at those of its targets that want an order, or no duplicates.
+    fn keys(&self, submission: &Submission, targets: &[EndpointNo]) -> (Vec<Order>, Vec<Dedupe>) {
+        let mut payload = Payload::new(&submission.body);
+        let (mut orders, mut dedupes) = (Vec::new(), Vec::new());
+        for lane in targets.iter().filter_map(|no| self.lanes.get(no)) {
+            let (no, flow) = (lane.endpoint.no, &lane.endpoint.flow);
+            if let Some(policy) = &flow.order {
+                orders.extend(order::order(policy, no, &submission.attributes, &mut payload));
+            }
+            if let Some(policy) = &flow.dedupe {
+                dedupes.extend(dedupe::dedupe(policy, no, &submission.event_type, &mut payload));
+            }
+        }
+        (orders, dedupes)
     }
 
     /// A safe event: started deliveries are ready, the others wait in their queues, but for those
@@ -333,13 +357,13 @@ fn deliver_at(now: Time, submission: &Submission) -> Option<Time> {
 
 /// What identifies an idempotency key and the request that it came with.
 fn key_ref(submission: &Submission, key: &IdempotencyKey) -> KeyRef {
-    let hash = hash(&[submission.source.as_bytes(), key.as_str().as_bytes()]);
+    let key_hash = hash(&[submission.source.as_bytes(), key.as_str().as_bytes()]);
     let attributes = &submission.attributes;
     let text = |field: &Option<String>| field.clone().unwrap_or_default();
     let at = attributes.deliver_at.map_or(0, Time::as_micros).to_be_bytes();
     let delay = submission.delay.map_or(0, |delay| delay.as_millis()).to_be_bytes();
     let endpoints = submission.endpoints.as_ref().map(|names| names.join("\n")).unwrap_or_default();
-    let fingerprint = self::hash(&[
+    let fingerprint = hash(&[
         submission.event_type.as_str().as_bytes(),
         submission.content_type.as_bytes(),
         &submission.body,
@@ -349,20 +373,5 @@ fn key_ref(submission: &Submission, key: &IdempotencyKey) -> KeyRef {
         &at,
         &delay,
     ]);
-    KeyRef { hash, fingerprint }
-}
-
-/// The first half of SHA-256 over the parts, each with its length before it, so that no two lists
-/// of parts run together into the same bytes.
-fn hash(parts: &[&[u8]]) -> [u8; 16] {
-    let mut context = digest::Context::new(&digest::SHA256);
-    for part in parts {
-        context.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
-        context.update(part);
-    }
-    let mut half = [0; 16];
-    for (to, from) in half.iter_mut().zip(context.finish().as_ref()) {
-        *to = *from;
-    }
-    half
+    KeyRef { hash: key_hash, fingerprint }
 }

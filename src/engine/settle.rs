@@ -254,7 +254,7 @@ impl Engine {
             (StepKind::Rule, Next::Dead { reason }) => {
                 self.announce(now, Notice::Died { delivery, reason }, out);
             }
-            (StepKind::Rule | StepKind::Command { .. }, _) => {}
+            (StepKind::Rule | StepKind::Command { .. } | StepKind::Duplicate { .. }, _) => {}
         }
         if let Some(Change { state, notices }) = change {
             self.set_state(now, delivery.endpoint, state, out);

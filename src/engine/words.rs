@@ -322,6 +322,13 @@ pub enum Notice {
         /// Why.
         reason: DeadReason,
     },
+    /// A delivery was left out on arrival: its endpoint has got an event of the same key lately.
+    LeftOut {
+        /// Which.
+        delivery: DeliveryId,
+        /// The event that went out instead.
+        of: EventId,
+    },
     /// An endpoint was disabled by its own answer, or since it has failed for too long.
     EndpointDisabled {
         /// Which.

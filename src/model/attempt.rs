@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::model::id::EventId;
 use crate::model::time::Time;
 
 macro_rules! outcomes {
@@ -311,7 +312,7 @@ pub enum Next {
         /// Why.
         reason: DeadReason,
     },
-    /// A person ended it.
+    /// A person ended it, or it is a duplicate.
     Cancelled,
 }
 
@@ -340,6 +341,12 @@ pub enum StepKind {
     },
     /// postrider itself changed its course without an attempt (expired, endpoint removed).
     Rule,
+    /// It was left out on arrival: its endpoint wants one of its key in a window, and has got
+    /// another one.
+    Duplicate {
+        /// The event that goes out in its place.
+        of: EventId,
+    },
 }
 
 /// An entry in the log of a delivery. The last one is its state; none yet means that it is fresh.
@@ -354,43 +361,4 @@ pub struct Step {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn outcomes_are_at_most_40_and_have_one_word_each() {
-        assert!(Outcome::ALL.len() <= 40);
-        let mut words: Vec<_> = Outcome::ALL.iter().map(|outcome| outcome.as_str()).collect();
-        words.sort_unstable();
-        words.dedup();
-        assert_eq!(words.len(), Outcome::ALL.len());
-        for outcome in Outcome::ALL {
-            let json = serde_json::to_string(outcome).unwrap();
-            assert_eq!(json, format!("\"{outcome}\""));
-        }
-    }
-
-    #[test]
-    fn an_excerpt_is_text_for_people_and_bytes_on_disk() {
-        let excerpt =
-            Excerpt { content_type: "text/html".into(), body: Bytes::from_static(b"<h1>\xFF") };
-        let json = serde_json::to_string(&excerpt).unwrap();
-        assert_eq!(json, "{\"content_type\":\"text/html\",\"body\":\"<h1>\u{FFFD}\"}");
-        let stored = postcard::to_stdvec(&excerpt).unwrap();
-        assert_eq!(postcard::from_bytes::<Excerpt>(&stored).unwrap(), excerpt);
-    }
-
-    #[test]
-    fn statuses_map_to_outcomes() {
-        let of = Outcome::of_status;
-        assert_eq!([of(200), of(299)], [Outcome::Ok; 2]);
-        assert_eq!([of(300), of(304), of(399)], [Outcome::Http3xx; 3]);
-        assert_eq!([of(400), of(404), of(499)], [Outcome::Http4xx; 3]);
-        assert_eq!([of(408), of(410)], [Outcome::Http408, Outcome::Http410]);
-        assert_eq!(
-            [of(429), of(500), of(599)],
-            [Outcome::Http429, Outcome::Http5xx, Outcome::Http5xx]
-        );
-        assert_eq!([of(100), of(600), of(0)], [Outcome::ProtocolError; 3]);
-    }
-}
+mod tests;

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::model::dedupe::Dedupe;
 use crate::model::id::EndpointNo;
 use crate::model::id::EventId;
 use crate::model::record::Order;
@@ -224,6 +225,8 @@ pub struct Event {
     pub targets: Vec<EndpointNo>,
     /// Those of them that get it in the order of a key, in ascending order.
     pub orders: Vec<Order>,
+    /// Those of them that leave it out if it is a duplicate, in ascending order.
+    pub dedupes: Vec<Dedupe>,
 }
 
 impl Event {

@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::model::dedupe::DedupePolicy;
+
 /// At most so many in a span of time, spaced evenly (GCRA).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rate {
@@ -86,6 +88,8 @@ pub struct Flow {
     pub breaker: Option<BreakerPolicy>,
     /// `None`: in any order.
     pub order: Option<OrderPolicy>,
+    /// `None`: it gets every event, however alike.
+    pub dedupe: Option<DedupePolicy>,
     /// What it is expected to keep.
     pub targets: Targets,
 }

@@ -7,6 +7,7 @@
 pub mod time;
 pub mod id;
 pub mod event;
+pub mod dedupe;
 pub mod flow;
 pub mod attempt;
 pub mod endpoint;
@@ -21,6 +22,7 @@ pub mod source;
 pub use attempt::{
     Attempt, DeadReason, Excerpt, Next, Outcome, Phases, Step, StepKind, WaitReason,
 };
+pub use dedupe::{Dedupe, DedupeKey, DedupePolicy, Seen};
 pub use endpoint::{Endpoint, EndpointState, Held, Opened, RetryPolicy, Schedule};
 pub use event::{Attributes, Event, EventType, IdempotencyKey, Submission, TypeGlob};
 pub use flow::{BreakerPolicy, Flow, OnFailure, OrderPolicy, Rate, Targets};

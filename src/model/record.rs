@@ -115,7 +115,7 @@ impl Progress {
                 self.interrupted = 0;
                 self.requested = matches!(step.next, Next::Wait { .. });
             }
-            StepKind::Rule => {}
+            StepKind::Rule | StepKind::Duplicate { .. } => {}
         }
         let paused = !matches!(step.kind, StepKind::Attempt(_)) && !step.next.is_on_hold();
         if let (true, Next::Wait { due, .. }) = (paused, step.next) {
@@ -175,8 +175,8 @@ pub struct Admit {
 /// A change that the store makes atomically.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
-    /// A new event. Answer: `Applied`, `Seated` if some of its deliveries are ordered, or
-    /// `Duplicate`.
+    /// A new event. Answer: `Applied`, `Seated` if some of its deliveries do not stand in their
+    /// lanes, or `Duplicate`.
     Admit(Box<Admit>),
     /// Comes before the events of a batch that is admitted as a whole. Answer: `Applied`, or
     /// `Conflict`; then the rest of its commit is `Stale`.
@@ -256,12 +256,14 @@ pub struct EndpointEntry {
 pub enum Receipt {
     /// Done.
     Applied,
-    /// Done; of the deliveries that are ordered, these do not stand in their lanes.
+    /// Done; of the deliveries that have a key, these do not stand in their lanes.
     Seated {
         /// They wait behind an earlier one of their key.
         behind: Vec<EndpointNo>,
         /// They are dead: a later version was admitted before them.
         stale: Vec<EndpointNo>,
+        /// They are left out: an event of their key has gone out instead.
+        duplicates: Vec<(EndpointNo, EventId)>,
     },
     /// Done; this delivery came after it, and stands in its lane now.
     Promoted {
@@ -346,7 +348,7 @@ pub enum DeliveryState {
     Delivered,
     /// Given up.
     Dead,
-    /// Ended by a person.
+    /// Ended by a person, or left out as a duplicate.
     Cancelled,
     /// There is no such delivery.
     Unknown,

@@ -102,6 +102,9 @@ pub struct DeliveryView {
     pub reason: Option<String>,
     /// The outcome of its last attempt.
     pub last_outcome: Option<String>,
+    /// The event that went out in its place, where it was left out as a duplicate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duplicate_of: Option<EventId>,
     /// Its log, where one delivery is shown; empty in lists.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<Step>,

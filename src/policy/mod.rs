@@ -4,10 +4,12 @@
 pub mod backoff;
 pub mod breaker;
 pub mod courtesy;
+pub mod dedupe;
 pub mod ebb;
 pub mod header;
 pub mod keys;
 pub mod order;
+pub mod payload;
 pub mod pulse;
 pub mod rate;
 pub mod retention;

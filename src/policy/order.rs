@@ -8,28 +8,7 @@ use crate::model::EndpointNo;
 use crate::model::Order;
 use crate::model::OrderKey;
 use crate::model::OrderPolicy;
-
-/// The payload of one event, read as JSON when it is first asked for.
-#[derive(Debug)]
-pub struct Payload<'a> {
-    body: &'a [u8],
-    value: Option<Option<Value>>,
-}
-
-impl<'a> Payload<'a> {
-    /// These bytes, not read yet.
-    pub fn new(body: &'a [u8]) -> Payload<'a> {
-        Payload { body, value: None }
-    }
-
-    /// What stands at a JSON pointer (RFC 6901); `None` where nothing does, or where the payload
-    /// is not JSON.
-    fn at(&mut self, pointer: &str) -> Option<&Value> {
-        let body = self.body;
-        let value = self.value.get_or_insert_with(|| serde_json::from_slice(body).ok());
-        value.as_ref()?.pointer(pointer)
-    }
-}
+use crate::policy::payload::Payload;
 
 /// How an event is ordered at an endpoint. `None`: it has no key, and goes at any time.
 pub fn order(
@@ -39,19 +18,10 @@ pub fn order(
     payload: &mut Payload<'_>,
 ) -> Option<Order> {
     let submitted = attributes.ordering_key.clone();
-    let key = submitted.or_else(|| payload.at(policy.key.as_deref()?).and_then(text))?;
+    let key = submitted.or_else(|| payload.key_at(policy.key.as_deref()?))?;
     let version = policy.version.as_deref();
     let version = version.and_then(|pointer| payload.at(pointer)).and_then(Value::as_u64);
     Some(Order { endpoint, key: hash(&key), version })
-}
-
-/// A key is a text or a number; anything else is none.
-fn text(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    }
 }
 
 fn hash(key: &str) -> OrderKey {

@@ -8,6 +8,7 @@
 mod admit;
 mod clear;
 mod command;
+mod dedupe;
 mod gone;
 mod guard;
 mod judge;

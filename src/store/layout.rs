@@ -22,12 +22,15 @@
 //! | versions | endpoint, key hash (u64) | the highest version admitted |
 //! | expiry | time in us (u64), event | nothing: the event is to be looked at again then |
 //! | replays | replay | [`Replay`] |
+//! | seen | endpoint, key hash (16 bytes) | [`Seen`]: later ones of its key are left out |
+//! | fades | time in us (u64), endpoint, key hash | nothing: what stands in *seen* ends then |
 //! | pieces | a key of another table, piece (u16) | the rest of a value too long for one entry |
 //!
 //! [`EndpointEntry`]: crate::model::EndpointEntry
 //! [`LaneCounts`]: crate::model::LaneCounts
 //! [`Progress`]: crate::model::Progress
 //! [`Replay`]: crate::model::Replay
+//! [`Seen`]: crate::model::Seen
 //! [`Step`]: crate::model::Step
 
 mod keys;
@@ -94,4 +97,8 @@ pub const VERSIONS: Table = table(14, 5, SCATTERED_BYTES);
 pub const EXPIRY: Table = table(15, 1, SCATTERED_BYTES);
 /// Replays, running and ended.
 pub const REPLAYS: Table = table(16, 1, SCATTERED_BYTES);
-// Numbers from 17 on are for tables to come (quarantine, sources, tokens).
+/// Keys of which an event has gone out, and others are left out.
+pub const SEEN: Table = table(17, 5, SCATTERED_BYTES);
+/// When that ends.
+pub const FADES: Table = table(18, 1, SCATTERED_BYTES);
+// Numbers from 19 on are for tables to come (quarantine, sources, tokens).

@@ -138,6 +138,7 @@ pub(crate) fn event() -> Event {
         attributes: Box::default(),
         targets: vec![EndpointNo(1)],
         orders: Vec::new(),
+        dedupes: Vec::new(),
     }
 }
 

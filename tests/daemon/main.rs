@@ -12,6 +12,7 @@ mod harness;
 
 mod bytes;
 mod commands;
+mod duplicates;
 mod flow;
 mod idempotency;
 mod limits;

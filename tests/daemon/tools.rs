@@ -60,14 +60,14 @@ fn file(home: &Home, name: &str, content: &str) -> PathBuf {
     path
 }
 
-fn postrider(home: &Home, args: &[&str]) -> Output {
+pub(crate) fn postrider(home: &Home, args: &[&str]) -> Output {
     let mut command = Command::new(binary());
     command.env_clear().env("POSTRIDER_SOCKET", home.path("admin.sock"));
     command.env("POSTRIDER_INGEST_SOCKET", home.path("ingest.sock"));
     command.args(args).stdin(Stdio::null()).output().unwrap()
 }
 
-fn said(output: &Output) -> String {
+pub(crate) fn said(output: &Output) -> String {
     String::from_utf8_lossy(&[&output.stdout[..], &output.stderr[..]].concat()).into_owned()
 }
 

@@ -18,6 +18,7 @@ use postrider::model::Record;
 use postrider::model::ReplayStep;
 use postrider::model::WaitReason;
 
+use crate::PEACE;
 use crate::outbox::Outbox;
 
 /// A planted fault.
@@ -72,6 +73,10 @@ pub enum Bug {
     IgnoresRatesOfReplays,
     /// What is put on hold is due all the same.
     DialsWhatIsOnHold,
+    /// Which event went out for all of its key is forgotten.
+    ForgetsWhatWentOut,
+    /// What was a duplicate once is one for ever.
+    NeverSendsTheSameAgain,
     /// Fewer attempts at once than there may be: only a crowd shows it.
     FewerPlaces,
 }
@@ -102,6 +107,8 @@ impl Bug {
         Bug::LeavesOutOfReplays,
         Bug::IgnoresRatesOfReplays,
         Bug::DialsWhatIsOnHold,
+        Bug::ForgetsWhatWentOut,
+        Bug::NeverSendsTheSameAgain,
     ];
 
     /// The limits as the engine is told of them.
@@ -139,6 +146,10 @@ impl Bug {
         for record in records {
             match record {
                 Record::Admit(admit) if self == Bug::ForgetsKeys => admit.key = None,
+                Record::Admit(admit) if self == Bug::NeverSendsTheSameAgain => {
+                    let dedupes = &mut Arc::make_mut(&mut admit.event).dedupes;
+                    dedupes.iter_mut().for_each(|dedupe| dedupe.window = PEACE);
+                }
                 Record::Replay(step) if self == Bug::LeavesOutOfReplays && rng.u32(0..4) == 0 => {
                     step.moves.pop();
                 }
@@ -179,6 +190,9 @@ impl Bug {
     pub fn apply_all(self, outbox: &mut Outbox, records: &[Record]) -> Vec<Receipt> {
         let mut receipts: Vec<Receipt> = Vec::new();
         for record in records {
+            if self == Bug::ForgetsWhatWentOut {
+                outbox.seen.clear();
+            }
             let refused = matches!(receipts.first(), Some(Receipt::Conflict { .. }));
             receipts.push(if refused { Receipt::Stale } else { self.apply(outbox, record) });
         }
@@ -225,7 +239,7 @@ impl Bug {
             Record::Replay(step) => self.replay(outbox, record, step),
             Record::Admit(admit) if self == Bug::IgnoresOrder => {
                 let receipt = outbox.apply(record);
-                let Receipt::Seated { stale, .. } = &receipt else { return receipt };
+                let Receipt::Seated { stale, duplicates, .. } = receipt else { return receipt };
                 // all of them may go at once
                 let event = admit.event.id;
                 for no in admit.event.targets.iter().filter(|no| !stale.contains(no)) {
@@ -235,7 +249,7 @@ impl Bug {
                         outbox.due.entry(*no).or_default().insert(due, progress);
                     }
                 }
-                Receipt::Seated { behind: Vec::new(), stale: stale.clone() }
+                Receipt::Seated { behind: Vec::new(), stale, duplicates }
             }
             Record::Step { .. } if self == Bug::ForgetsToPromote => match outbox.apply(record) {
                 Receipt::Promoted { due, progress } => {

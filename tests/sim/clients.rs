@@ -111,7 +111,9 @@ impl World {
 
     fn body(&mut self, number: u64) -> Bytes {
         let (key, version) = (self.rng.u32(0..6), (number / 5).saturating_sub(self.rng.u64(0..2)));
-        Bytes::from(format!("{{\"n\":{number},\"key\":{key},\"version\":{version}}}"))
+        let same = self.rng.u32(0..15);
+        let text = format!("\"n\":{number},\"key\":{key},\"version\":{version},\"same\":{same}");
+        Bytes::from(format!("{{{text}}}"))
     }
 
     pub fn ask(&mut self, wishes: Vec<Wish>, mode: SubmitMode) {
@@ -137,6 +139,8 @@ impl World {
         let before = self.new_wish();
         if before.keyed && self.rng.bool() {
             other.submission.idempotency_key.clone_from(&before.submission.idempotency_key);
+            // a key is one of its source
+            other.submission.source.clone_from(&before.submission.source);
         }
         let mode = if before.keyed { SubmitMode::Whole } else { SubmitMode::Partial };
         self.ask(vec![before, other], mode);

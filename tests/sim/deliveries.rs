@@ -137,8 +137,11 @@ impl World {
             (Record::Command { next: Next::Wait { .. }, .. }, Receipt::Moved { behind: 1, .. }) => {
                 self.marks.hit("sent again behind another of its key");
             }
-            (Record::Command { next, .. }, Receipt::Moved { from, .. }) => match next {
+            (Record::Command { next, delivery, .. }, Receipt::Moved { from, .. }) => match next {
                 Next::Cancelled if from.is_some() => self.marks.hit("cancelled while waiting"),
+                Next::Wait { .. } if self.applied.left_out(*delivery).is_some() => {
+                    self.marks.hit("sent again though a duplicate");
+                }
                 Next::Wait { .. } => self.marks.hit("sent again on request"),
                 _ => {}
             },

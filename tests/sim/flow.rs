@@ -9,6 +9,7 @@ use fastrand::Rng;
 use postrider::model::Attempt;
 use postrider::model::BreakerPolicy;
 use postrider::model::DeadReason;
+use postrider::model::DedupePolicy;
 use postrider::model::DeliveryId;
 use postrider::model::Endpoint;
 use postrider::model::EndpointNo;
@@ -75,6 +76,7 @@ pub fn rules(rng: &mut Rng) -> Arc<Flow> {
         rate: (rng.u32(0..4) == 0).then_some(rate),
         breaker: (rng.u32(0..3) > 0).then_some(breaker),
         order: (rng.u32(0..3) == 0).then(|| order(rng)),
+        dedupe: (rng.u32(0..5) == 0).then(|| dedupe(rng)),
         targets: Targets {
             late_after: Some(Duration::from_secs(20)),
             latency: (rng.u32(0..3) == 0).then_some(Duration::from_secs(5)),
@@ -94,7 +96,47 @@ fn order(rng: &mut Rng) -> OrderPolicy {
     }
 }
 
+fn dedupe(rng: &mut Rng) -> DedupePolicy {
+    let window = Duration::from_secs(rng.u64(1..60));
+    DedupePolicy { key: (rng.u32(0..8) > 0).then(|| "/same".to_owned()), window }
+}
+
 impl World {
+    /// Of each key, the first event goes out, and the first one after its window, and so on; the
+    /// others say which one they are duplicates of. Nothing else is left out.
+    pub fn check_duplicates(&mut self) {
+        let mut left_out = 0;
+        let mut again = 0;
+        for ((no, _), events) in self.disk.of_each_key() {
+            let endpoint = self.endpoints.iter().find(|e| e.no.0 == no).unwrap();
+            let window = endpoint.flow.dedupe.as_ref().unwrap().window;
+            let mut last: Option<&Event> = None;
+            for event in events {
+                let delivery = DeliveryId::new(event.id, endpoint.no);
+                let lasts = |last: &&Event| event.accepted_at < last.accepted_at + window;
+                let of = self.disk.left_out(delivery);
+                let expected = last.filter(lasts).map(|last| last.id);
+                assert_eq!(of, expected, "seed {}: {delivery} within {window:?}", self.seed);
+                left_out += usize::from(of.is_some());
+                let first = self.disk.steps.get(&delivery).and_then(|steps| steps.first());
+                let stale = Next::Dead { reason: DeadReason::Stale };
+                if of.is_none() && first.is_none_or(|step| step.next != stale) {
+                    again += usize::from(last.is_some());
+                    last = Some(event);
+                }
+            }
+        }
+        let by_rule = |step: &&Step| matches!(step.kind, StepKind::Duplicate { .. });
+        let all = self.disk.steps.values().flatten().filter(by_rule).count();
+        assert_eq!(all, left_out, "seed {}: left out, but no duplicate", self.seed);
+        if left_out > 0 {
+            self.marks.hit("left out as a duplicate");
+        }
+        if again > 0 {
+            self.marks.hit("no duplicate any more");
+        }
+    }
+
     /// An attempt begins: all earlier ones of its key have ended, and none of these waits for a
     /// person.
     pub fn check_order(&mut self, delivery: DeliveryId) {

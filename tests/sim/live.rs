@@ -95,6 +95,7 @@ fn stored(world: &mut World, n: u64) {
         attributes: Box::default(),
         targets: vec![ENDPOINT],
         orders: Vec::new(),
+        dedupes: Vec::new(),
     };
     let dead = n < BACKLOG;
     let started = if dead { vec![ENDPOINT] } else { Vec::new() };

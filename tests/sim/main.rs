@@ -26,6 +26,7 @@ mod pruned;
 mod receivers;
 mod replays;
 mod reports;
+mod same;
 mod world;
 
 use std::collections::BTreeMap;
@@ -258,6 +259,7 @@ fn run(seed: u64, bug: Bug) -> World {
     world.come_to_an_end();
     check(&world);
     world.check_replays();
+    world.check_duplicates();
     world
 }
 

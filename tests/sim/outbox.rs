@@ -8,6 +8,7 @@ use std::sync::Arc;
 use postrider::engine::Recovered;
 use postrider::model::Admit;
 use postrider::model::DeadReason;
+use postrider::model::DedupeKey;
 use postrider::model::DeliveryId;
 use postrider::model::DeliveryState;
 use postrider::model::Due;
@@ -27,6 +28,7 @@ use postrider::model::Replay;
 use postrider::model::ReplayAction;
 use postrider::model::ReplayId;
 use postrider::model::ReplayStep;
+use postrider::model::Seen;
 use postrider::model::Step;
 use postrider::model::StepKind;
 use postrider::model::Time;
@@ -53,6 +55,8 @@ pub struct Outbox {
     /// Not on the disk any more: what has been there. Their steps stay above.
     pub gone: BTreeMap<EventId, Arc<Event>>,
     pub replays: BTreeMap<ReplayId, Replay>,
+    /// The event that has gone out last for all of its key.
+    pub seen: BTreeMap<(EndpointNo, DedupeKey), Seen>,
 }
 
 impl Outbox {
@@ -106,7 +110,7 @@ impl Outbox {
             self.keys.insert(key.hash, (event.id, key.fingerprint));
         }
         self.events.insert(event.id, Arc::clone(event));
-        let (mut behind, mut stale) = (Vec::new(), Vec::new());
+        let (mut behind, mut stale, mut duplicates) = (vec![], vec![], vec![]);
         for no in &event.targets {
             let delivery = DeliveryId::new(event.id, *no);
             let later = event.attributes.deliver_at;
@@ -115,22 +119,28 @@ impl Outbox {
             let progress = Progress { order: order.map(|o| o.key), ..Progress::default() };
             if admit.started.contains(no) {
                 self.flight.insert(delivery, progress);
+                continue;
+            }
+            if let Some(of) = self.leave_out(event, delivery, progress) {
+                duplicates.push((*no, of));
             } else if order.is_some_and(|order| self.is_stale(order)) {
                 let next = Next::Dead { reason: DeadReason::Stale };
                 let step = Step { at: event.accepted_at, kind: StepKind::Rule, next };
                 self.follow(delivery, progress, &step);
                 stale.push(*no);
-            } else if self.seat(delivery, progress, due) {
-                self.due.entry(*no).or_default().insert(due, progress);
             } else {
-                behind.push(*no);
+                self.see(event, delivery);
+                if self.seat(delivery, progress, due) {
+                    self.due.entry(*no).or_default().insert(due, progress);
+                } else {
+                    behind.push(*no);
+                }
             }
         }
-        if behind.is_empty() && stale.is_empty() {
-            Receipt::Applied
-        } else {
-            Receipt::Seated { behind, stale }
+        if behind.is_empty() && stale.is_empty() && duplicates.is_empty() {
+            return Receipt::Applied;
         }
+        Receipt::Seated { behind, stale, duplicates }
     }
 
     fn is_stale(&mut self, order: &Order) -> bool {
@@ -193,7 +203,7 @@ impl Outbox {
         }
     }
 
-    fn follow(&mut self, delivery: DeliveryId, progress: Progress, step: &Step) -> Option<Due> {
+    pub fn follow(&mut self, delivery: DeliveryId, progress: Progress, step: &Step) -> Option<Due> {
         self.steps.entry(delivery).or_default().push(step.clone());
         if let Next::Dead { .. } = step.next {
             *self.dead.entry(delivery.endpoint).or_default() += 1;

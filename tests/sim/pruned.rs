@@ -24,6 +24,7 @@ impl Outbox {
         let keys = self.keys.len();
         self.keys.retain(|_, (event, _)| *event >= since);
         gone.keys += (keys - self.keys.len()) as u64;
+        self.seen.retain(|_, seen| seen.until > now);
         let mut payload_bytes = self.payload_bytes();
         let older = |age: Duration| EventId::first_at(now.minus(age));
         let (payload_old, event_old) =

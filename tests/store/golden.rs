@@ -50,6 +50,11 @@ fn head() -> layout::EventHead {
     };
     let order = |no, key, version| Order { endpoint: EndpointNo(no), key: OrderKey(key), version };
     event.orders = vec![order(3, u64::MAX, Some(300)), order(300, 1, None)];
+    event.dedupes = vec![Dedupe {
+        endpoint: EndpointNo(300),
+        key: DedupeKey([7; 16]),
+        window: Duration::from_millis(900_500),
+    }];
     let payload_gone = Some(at(300));
     layout::EventHead { payload_gone, ..layout::EventHead::of(&event, Some([9; 16])) }
 }
@@ -116,6 +121,10 @@ fn rule() -> Step {
     }
 }
 
+fn duplicate() -> Step {
+    Step { at: at(1), kind: StepKind::Duplicate { of: id(9) }, next: Next::Cancelled }
+}
+
 fn entry() -> EndpointEntry {
     let held = |reason: &str| {
         Some(Held { since: START, actor: "uid:0".to_owned(), reason: reason.to_owned() })
@@ -134,6 +143,10 @@ fn entry() -> EndpointEntry {
         definition: Some("{}".to_owned()),
         removed: Some(at(3)),
     }
+}
+
+fn seen() -> Seen {
+    Seen { event: id(1), until: at(1) }
 }
 
 fn replay() -> Replay {
@@ -214,6 +227,7 @@ fn samples() -> Vec<(&'static str, Key, Vec<u8>)> {
         ("step.attempt", layout::step_key(delivery, 0), layout::encode(&attempt())),
         ("step.command", layout::step_key(delivery, 258), layout::encode(&command())),
         ("step.rule", layout::step_key(delivery, 2), layout::encode(&rule())),
+        ("step.duplicate", layout::step_key(delivery, 3), layout::encode(&duplicate())),
         ("dead", layout::dead_key(EndpointNo(3), at(1), id(1)), layout::encode(&dead)),
         (
             "order.first",
@@ -234,6 +248,8 @@ fn samples() -> Vec<(&'static str, Key, Vec<u8>)> {
         ("lane", layout::lane_key(EndpointNo(3)), layout::encode(&lane)),
         ("endpoint", layout::endpoint_key(EndpointNo(3)), layout::encode(&entry())),
         ("expiry", layout::expiry_key((at(1), id(1))), layout::encode(&())),
+        ("seen", layout::seen_key(EndpointNo(3), DedupeKey([7; 16])), layout::encode(&seen())),
+        ("fades", layout::fades_key(at(1), EndpointNo(3), DedupeKey([7; 16])), layout::encode(&())),
         ("replay", layout::replay_key(replay().id), layout::encode(&replay())),
         ("piece", layout::piece_key(&layout::event_key(id(1)), 258), b"rest".to_vec()),
         ("page", page(1).base(), page(1).encode()),
@@ -270,6 +286,8 @@ fn golden_bytes_are_read_as_what_they_were() {
     reads("step.attempt", &attempt());
     reads("step.command", &command());
     reads("step.rule", &rule());
+    reads("step.duplicate", &duplicate());
+    reads("seen", &seen());
     reads("endpoint", &entry());
     reads("replay", &replay());
     reads("lane", &LaneCounts { fresh: 1, timed: 200, dead: 30_000, behind: 4 });
@@ -283,6 +301,8 @@ fn golden_bytes_are_read_as_what_they_were() {
     assert_eq!(layout::dead_of(&line("dead").0), Some((at(1), id(1))));
     assert_eq!(layout::lane_of(&line("lane").0), Some(EndpointNo(3)));
     assert_eq!(layout::expiry_of(&line("expiry").0), Some((at(1), id(1))));
+    let fades = (at(1), EndpointNo(3), DedupeKey([7; 16]));
+    assert_eq!(layout::fades_of(&line("fades").0), Some(fades));
     assert_eq!(layout::event_of(&line("event").0), Some(id(1)));
     for (name, entries) in [("page", 1), ("page.lz4", 20)] {
         let (base, raw) = line(name);

@@ -20,3 +20,7 @@ mod outbox;
 mod pruned;
 mod replay;
 mod support;
+mod twice;
+#[expect(dead_code, unreachable_pub, reason = "the simulator needs more of it")]
+#[path = "../sim/same.rs"]
+mod same;

@@ -33,7 +33,8 @@ fn rows(store: &mut Store) -> Vec<EventId> {
 #[test]
 fn one_of_a_key_stands_in_the_lane_and_the_next_follows() {
     let mut store = Store::new();
-    let behind = Receipt::Seated { behind: vec![ENDPOINT], stale: Vec::new() };
+    let behind =
+        Receipt::Seated { behind: vec![ENDPOINT], stale: Vec::new(), duplicates: Vec::new() };
     assert_eq!(store.one(ordered(1, 7, None, false)), Receipt::Applied);
     assert_eq!(store.one(ordered(2, 7, None, false)), behind);
     assert_eq!(store.one(ordered(3, 8, None, false)), Receipt::Applied, "another key");
@@ -71,13 +72,15 @@ fn a_dead_one_that_is_parked_keeps_its_place_until_a_person_acts() {
 fn an_older_version_is_dead_on_arrival() {
     let mut store = Store::new();
     store.one(ordered(1, 7, Some(5), false));
-    let stale = Receipt::Seated { behind: Vec::new(), stale: vec![ENDPOINT] };
+    let stale =
+        Receipt::Seated { behind: Vec::new(), stale: vec![ENDPOINT], duplicates: Vec::new() };
     assert_eq!(store.one(ordered(2, 7, Some(4), false)), stale);
     store.reopen();
     let record = store.reader().delivery(delivery(2, 3)).unwrap();
     assert_eq!(record.next, Some(Next::Dead { reason: DeadReason::Stale }));
     assert_eq!(store.reader().dead(ENDPOINT, None, 9).unwrap().len(), 1);
-    let behind = Receipt::Seated { behind: vec![ENDPOINT], stale: Vec::new() };
+    let behind =
+        Receipt::Seated { behind: vec![ENDPOINT], stale: Vec::new(), duplicates: Vec::new() };
     assert_eq!(store.one(ordered(3, 7, Some(5), false)), behind, "the same version is not older");
 }
 

@@ -111,6 +111,7 @@ pub(crate) fn event(n: u64, body: Bytes, targets: &[u32]) -> Event {
         attributes: Box::default(),
         targets: nos(targets),
         orders: Vec::new(),
+        dedupes: Vec::new(),
     }
 }
 

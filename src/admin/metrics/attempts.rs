@@ -146,6 +146,11 @@ impl Metrics {
         endpoint.created.inc();
     }
 
+    /// A delivery to this endpoint was left out as a duplicate.
+    pub fn delivery_left_out(&self, endpoint: &EndpointSeries) {
+        endpoint.deduplicated.inc();
+    }
+
     /// A delivery ended `age` after its event was admitted, with its `attempts`-th attempt. States
     /// that are no end are not counted.
     pub fn delivery_finished(

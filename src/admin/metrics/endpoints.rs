@@ -31,6 +31,7 @@ const TRANSITIONS: [&str; 3] = ["open", "closed", "disabled"];
 pub struct EndpointSeries {
     pub(super) created: Counter,
     pub(super) finished: CounterSet,
+    pub(super) deduplicated: Counter,
     pub(super) attempts: CounterSet,
     pub(super) transitions: CounterSet,
     pub(super) failures: Gauge,
@@ -45,6 +46,7 @@ type Gauges = GaugeFamily<Labels<1>, Gauge>;
 pub(super) struct Family {
     created: Counters<1>,
     finished: Counters<2>,
+    deduplicated: Counters<1>,
     attempts: Counters<2>,
     transitions: Counters<2>,
     failures: Gauges,
@@ -60,6 +62,9 @@ impl Family {
         registry.register("deliveries_created", "Deliveries made", created.clone());
         let finished = Counters::<2>::default();
         registry.register("deliveries_finished", "Deliveries by their end", finished.clone());
+        let deduplicated = Counters::<1>::default();
+        let help = "Deliveries left out as duplicates; they are among the cancelled ones";
+        registry.register("deliveries_deduplicated", help, deduplicated.clone());
         let attempts = Counters::<2>::default();
         registry.register("attempts", "Attempts by what came back", attempts.clone());
         let transitions = Counters::<2>::default();
@@ -81,6 +86,7 @@ impl Family {
         Family {
             created,
             finished,
+            deduplicated,
             attempts,
             transitions,
             failures,
@@ -97,6 +103,7 @@ impl Family {
         EndpointSeries {
             created: self.created.get_or_create_owned(&[endpoint()]),
             finished: CounterSet::of_two(&self.finished, endpoint(), "state", FINISHED.into_iter()),
+            deduplicated: self.deduplicated.get_or_create_owned(&[endpoint()]),
             attempts: CounterSet::of_two(&self.attempts, endpoint(), "outcome", outcomes),
             transitions: CounterSet::of_two(
                 &self.transitions,
@@ -115,6 +122,7 @@ impl Family {
         let endpoint = ("endpoint", Cow::<'static, str>::Owned(name.to_owned()));
         let one = [endpoint.clone()];
         self.created.remove(&one);
+        self.deduplicated.remove(&one);
         self.backlog.remove(&one);
         self.up.remove(&one);
         self.failures.remove(&one);

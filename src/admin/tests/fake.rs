@@ -37,6 +37,7 @@ pub(super) fn delivery(millis: u64, state: DeliveryState) -> DeliveryView {
         attempts: 1,
         next_at: None,
         reason: None,
+        duplicate_of: None,
         last_outcome: Some("http_5xx".into()),
         steps: Vec::new(),
     }

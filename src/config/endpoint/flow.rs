@@ -13,6 +13,7 @@ use crate::config::value::Ordering;
 use crate::config::value::Pace;
 use crate::config::value::Pointer;
 use crate::model;
+use crate::model::DedupePolicy;
 use crate::model::Flow;
 use crate::model::OrderPolicy;
 use crate::model::Rate;
@@ -21,6 +22,8 @@ use crate::model::Rate;
 pub const BURST_MAX: u32 = 10_000;
 /// The longest that an event may hold up the others of its key.
 const DEADLINE_MAX: Dur = Dur::days(365);
+/// The longest window of a dedupe: each key in it takes room on disk.
+const DEDUPE_MAX: Dur = Dur::days(30);
 /// Keys that mean something only where deliveries are ordered.
 const ORDER_KEYS: [&str; 4] = ["ordering_key", "on_failure", "order_deadline", "order_version"];
 
@@ -37,6 +40,7 @@ pub(super) fn flow(reader: &mut Reader<'_>, config: &Config) -> Flow {
         rate: rate(reader),
         breaker: breaker.policy(),
         order: order(reader),
+        dedupe: dedupe(reader),
         targets: targets.expected(),
     }
 }
@@ -71,6 +75,16 @@ fn order(reader: &mut Reader<'_>) -> Option<OrderPolicy> {
         deadline: deadline.and_then(Dur::unless_zero),
         version: version.map(Pointer::into_text),
     })
+}
+
+fn dedupe(reader: &mut Reader<'_>) -> Option<DedupePolicy> {
+    let window = reader.bounded("dedupe_window", Dur::ZERO, DEDUPE_MAX);
+    let key: Option<Pointer> = reader.value("dedupe_key");
+    if reader.raw("dedupe_window").is_none() && reader.raw("dedupe_key").is_some() {
+        needless(reader, "dedupe_key", "dedupe_window = \"15m\"");
+    }
+    let window = window.and_then(Dur::unless_zero)?;
+    Some(DedupePolicy { key: key.map(Pointer::into_text), window })
 }
 
 /// A key that does nothing without another one.

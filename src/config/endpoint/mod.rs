@@ -137,6 +137,8 @@ impl EndpointConfig {
         ("on_failure", Shape::Value),
         ("order_deadline", Shape::Value),
         ("order_version", Shape::Value),
+        ("dedupe_window", Shape::Value),
+        ("dedupe_key", Shape::Value),
     ]);
 
     /// What the engine has to know of it.

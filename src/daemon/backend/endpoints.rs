@@ -118,6 +118,7 @@ pub(super) async fn test(
         attributes: Box::new(Attributes::default()),
         targets: vec![no],
         orders: Vec::new(),
+        dedupes: Vec::new(),
     };
     let delivery = DeliveryId::new(id, no);
     let job = Job { target, delivery, event: Arc::new(event), attempt: 1 };

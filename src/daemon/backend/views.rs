@@ -89,9 +89,13 @@ impl Lens {
             None => (delayed(head), delayed(head).map(|_| WaitReason::Delayed.as_str())),
             Some(Next::Delivered | Next::Cancelled) => (None, None),
         };
+        let duplicate_of = record.steps.last().and_then(|step| match step.kind {
+            StepKind::Duplicate { of } => Some(of),
+            _ => None,
+        });
         let outcomes = record.steps.iter().rev().filter_map(|step| match &step.kind {
             StepKind::Attempt(attempt) => Some(attempt.outcome.as_str().to_owned()),
-            StepKind::Command { .. } | StepKind::Rule => None,
+            StepKind::Command { .. } | StepKind::Rule | StepKind::Duplicate { .. } => None,
         });
         let last_outcome = outcomes.into_iter().next();
         DeliveryView {
@@ -105,6 +109,7 @@ impl Lens {
             next_at,
             reason: held.or(why.map(str::to_owned)),
             last_outcome,
+            duplicate_of,
             steps: record.steps,
         }
     }
@@ -185,7 +190,7 @@ impl Lens {
 fn put_aside(record: &DeliveryRecord) -> String {
     let by = record.steps.last().and_then(|step| match &step.kind {
         StepKind::Command { actor } => Some(format!(" by {actor}")),
-        StepKind::Attempt(_) | StepKind::Rule => None,
+        StepKind::Attempt(_) | StepKind::Rule | StepKind::Duplicate { .. } => None,
     });
     format!("on hold{}", by.unwrap_or_default())
 }

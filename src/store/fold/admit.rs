@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use crate::model::Admit;
 use crate::model::DeadReason;
+use crate::model::Dedupe;
 use crate::model::DeliveryId;
 use crate::model::EndpointNo;
 use crate::model::EventId;
@@ -24,6 +25,8 @@ use crate::store::batches::Batches;
 use crate::store::batches::CommitError;
 use crate::store::batches::LANES_PER_PAGE;
 use crate::store::batches::UNIT_OPERATIONS_MAX;
+use crate::store::fold::dedupe;
+use crate::store::fold::dedupe::DEDUPE_OPERATIONS_MAX;
 use crate::store::fold::gone;
 use crate::store::fold::log;
 use crate::store::fold::order;
@@ -64,8 +67,9 @@ pub(super) fn apply(batches: &mut Batches, admit: &Admit) -> Result<Receipt, Com
     let chunks = event.body.len().div_ceil(CHUNK_BYTES_MAX);
     let dues = event.targets.len().saturating_sub(admit.started.len());
     let lanes = event.targets.len() / LANES_PER_PAGE + 1;
-    let ordered = event.orders.len() * SEAT_OPERATIONS_MAX;
-    let all = head_operations + chunks + 2 + dues * DUE_OPERATIONS_MAX + ordered + lanes;
+    let keyed =
+        event.orders.len() * SEAT_OPERATIONS_MAX + event.dedupes.len() * DEDUPE_OPERATIONS_MAX;
+    let all = head_operations + chunks + 2 + dues * DUE_OPERATIONS_MAX + keyed + lanes;
     if all <= UNIT_OPERATIONS_MAX {
         batches.room(all)?;
         put_body(batches, event.id, &event.body)?;
@@ -189,7 +193,8 @@ fn spread(
             continue;
         }
         // One for the entry's lane, and those of the intent.
-        let operations = DUE_OPERATIONS_MAX + SEAT_OPERATIONS_MAX + 1 + EXTRA_OPERATIONS_MAX;
+        let seat = SEAT_OPERATIONS_MAX + DEDUPE_OPERATIONS_MAX;
+        let operations = DUE_OPERATIONS_MAX + seat + 1 + EXTRA_OPERATIONS_MAX;
         if !batches.fits(operations) {
             let next = u32::try_from(index).unwrap_or(u32::MAX);
             put_intent(batches, Intent::Targets { event, next })?;
@@ -201,27 +206,54 @@ fn spread(
     Ok(seats)
 }
 
-/// Where the ordered deliveries of a new event stand.
+/// Where the deliveries of a new event stand that are not in their lanes.
 #[derive(Default)]
 struct Seats {
     behind: Vec<EndpointNo>,
     stale: Vec<EndpointNo>,
+    duplicates: Vec<(EndpointNo, EventId)>,
 }
 
 impl Seats {
-    /// Puts a delivery into its lane, or where its order wants it.
+    /// Puts a delivery into its lane, or where its keys want it. A duplicate takes no place in an
+    /// order, and no event is a duplicate of one that is dead on arrival.
     fn place(
         &mut self,
         batches: &mut Batches,
         head: &EventHead,
         delivery: DeliveryId,
     ) -> Result<(), CommitError> {
+        let (no, event, now) = (delivery.endpoint, delivery.event, head.accepted_at);
+        let Some(dedupe) = Dedupe::at(&head.dedupes, no) else {
+            self.seat(batches, head, delivery)?;
+            return Ok(());
+        };
+        if let Some(of) = dedupe::first_of(batches, event, dedupe, now)? {
+            let step = Step { at: now, kind: StepKind::Duplicate { of }, next: Next::Cancelled };
+            let progress = Progress { order: head.order_key(no), ..Progress::default() };
+            log(batches, delivery, progress, &step)?;
+            self.duplicates.push((no, of));
+        } else if self.seat(batches, head, delivery)? != Seat::Stale {
+            dedupe::remember(batches, event, dedupe, now)?;
+        }
+        Ok(())
+    }
+
+    /// Puts a delivery into its lane, or where its order wants it. Says what became of it.
+    fn seat(
+        &mut self,
+        batches: &mut Batches,
+        head: &EventHead,
+        delivery: DeliveryId,
+    ) -> Result<Seat, CommitError> {
         let due = head.first_due(delivery.event);
         let Some(order) = Order::at(&head.orders, delivery.endpoint) else {
-            return Ok(put_due(batches, delivery, due, Progress::default())?);
+            put_due(batches, delivery, due, Progress::default())?;
+            return Ok(Seat::First);
         };
         let progress = Progress { order: Some(order.key), ..Progress::default() };
-        match order::enter(batches, delivery.event, order, due)? {
+        let seat = order::enter(batches, delivery.event, order, due)?;
+        match seat {
             Seat::First => put_due(batches, delivery, due, progress)?,
             Seat::Behind => self.behind.push(delivery.endpoint),
             Seat::Stale => {
@@ -231,15 +263,15 @@ impl Seats {
                 self.stale.push(delivery.endpoint);
             }
         }
-        Ok(())
+        Ok(seat)
     }
 
     fn receipt(self) -> Receipt {
-        let Seats { behind, stale } = self;
-        if behind.is_empty() && stale.is_empty() {
+        let Seats { behind, stale, duplicates } = self;
+        if behind.is_empty() && stale.is_empty() && duplicates.is_empty() {
             Receipt::Applied
         } else {
-            Receipt::Seated { behind, stale }
+            Receipt::Seated { behind, stale, duplicates }
         }
     }
 }

@@ -28,6 +28,7 @@ use crate::policy::retention::Fate;
 use crate::store::batches::Batches;
 use crate::store::batches::CommitError;
 use crate::store::fold::clear::Span;
+use crate::store::fold::dedupe;
 use crate::store::fold::gone;
 use crate::store::fold::judge;
 use crate::store::fold::judge::Found;
@@ -58,6 +59,7 @@ pub(super) fn apply(batches: &mut Batches, prune: &Prune) -> Result<Receipt, Com
     sweep.events()?;
     sweep.due_rows()?;
     sweep.over_size()?;
+    sweep.duplicates()?;
     let more = sweep.left == 0 || sweep.tally().anew;
     let (mut gone, ahead) = (sweep.gone, sweep.ahead);
     let (damaged, count) = batches.take_damages();
@@ -217,6 +219,18 @@ impl Sweep<'_> {
             self.batches.tally_mut().ahead = Ahead::default();
         }
         true
+    }
+
+    /// Windows that have ended are forgotten.
+    fn duplicates(&mut self) -> Result<(), CommitError> {
+        while self.left > 0 {
+            self.batches.room(dedupe::FORGET_OPERATIONS_MAX)?;
+            if !dedupe::forget_one(self.batches, self.prune.now)? {
+                break;
+            }
+            self.left -= 1;
+        }
+        Ok(())
     }
 
     fn is_over_size(&self) -> bool {

@@ -1,6 +1,7 @@
 //! Keys, made and taken apart.
 
 use crate::model::Class;
+use crate::model::DedupeKey;
 use crate::model::DeliveryId;
 use crate::model::Due;
 use crate::model::EndpointNo;
@@ -17,6 +18,7 @@ use crate::store::layout::DUE_TIMED;
 use crate::store::layout::ENDPOINTS;
 use crate::store::layout::EVENTS;
 use crate::store::layout::EXPIRY;
+use crate::store::layout::FADES;
 use crate::store::layout::FLIGHT;
 use crate::store::layout::IDEMPOTENCY;
 use crate::store::layout::LANES;
@@ -24,6 +26,7 @@ use crate::store::layout::META;
 use crate::store::layout::ORDER;
 use crate::store::layout::PIECES;
 use crate::store::layout::REPLAYS;
+use crate::store::layout::SEEN;
 use crate::store::layout::STEPS;
 use crate::store::layout::VERSIONS;
 use crate::store::packed::ReadError;
@@ -178,6 +181,24 @@ pub fn order_of(key: &Key) -> Option<(OrderKey, Option<EventId>)> {
 /// Of the highest version of a key.
 pub fn version_key(endpoint: EndpointNo, key: OrderKey) -> Key {
     VERSIONS.key(&[&endpoint.to_bytes(), &key.0.to_be_bytes()])
+}
+
+/// Of the event that has gone out for all of its key.
+pub fn seen_key(endpoint: EndpointNo, key: DedupeKey) -> Key {
+    SEEN.key(&[&endpoint.to_bytes(), &key.0])
+}
+
+/// Of the end of its window.
+pub fn fades_key(until: Time, endpoint: EndpointNo, key: DedupeKey) -> Key {
+    FADES.key(&[&until.as_micros().to_be_bytes(), &endpoint.to_bytes(), &key.0])
+}
+
+/// What [`fades_key`] was made of.
+pub fn fades_of(key: &Key) -> Option<(Time, EndpointNo, DedupeKey)> {
+    let rest = key.as_slice().get(1..)?;
+    let no = u32::from_be_bytes(rest.get(8..12)?.try_into().ok()?);
+    let hash = rest.get(12..)?.try_into().ok()?;
+    Some((time_at(rest, 0)?, EndpointNo(no), DedupeKey(hash)))
 }
 
 /// Of a replay.

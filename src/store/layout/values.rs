@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 
 use crate::model::Attributes;
 use crate::model::DeadReason;
+use crate::model::Dedupe;
 use crate::model::Due;
 use crate::model::EndpointNo;
 use crate::model::Event;
@@ -43,6 +44,8 @@ pub struct EventHead {
     pub targets: Vec<EndpointNo>,
     /// Those of them that get it in the order of a key.
     pub orders: Vec<Order>,
+    /// Those of them that leave it out if it is a duplicate.
+    pub dedupes: Vec<Dedupe>,
     /// The hash of its idempotency key, so that the key can be forgotten with it.
     pub key_hash: Option<[u8; 16]>,
     /// Since when its body is no longer kept.
@@ -184,6 +187,7 @@ impl EventHead {
             body_bytes: u64::try_from(event.body.len()).unwrap_or(u64::MAX),
             targets: event.targets.clone(),
             orders: event.orders.clone(),
+            dedupes: event.dedupes.clone(),
             key_hash,
             payload_gone: None,
             attributes: (*event.attributes).clone(),
@@ -202,6 +206,7 @@ impl EventHead {
             attributes: Box::new(self.attributes),
             targets: self.targets,
             orders: self.orders,
+            dedupes: self.dedupes,
         }
     }
 

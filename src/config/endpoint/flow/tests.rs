@@ -40,6 +40,16 @@ fn a_rate_has_a_burst_of_one_if_none_is_given() {
 }
 
 #[test]
+fn duplicates_are_left_out_where_there_is_a_window() {
+    let minute = Duration::from_secs(60);
+    let of = |key: Option<&str>| Some(DedupePolicy { key: key.map(str::to_owned), window: minute });
+    assert_eq!(plain(json!({ "dedupe_window": "0", "dedupe_key": "/a" })).dedupe, None);
+    assert_eq!(plain(json!({ "dedupe_window": "1m" })).dedupe, of(None));
+    let keys = json!({ "dedupe_window": "60s", "dedupe_key": "/data/id" });
+    assert_eq!(plain(keys).dedupe, of(Some("/data/id")));
+}
+
+#[test]
 fn order_is_by_key_and_blocks_if_nothing_else_is_said() {
     assert_eq!(plain(json!({ "ordering": "none" })).order, None);
     assert_eq!(plain(json!({ "ordering": "key" })).order, Some(OrderPolicy::default()));

@@ -97,6 +97,7 @@ fn admit(n: u64, targets: &[u32], started: &[u32]) -> Record {
         attributes: Box::default(),
         targets: nos(targets),
         orders: Vec::new(),
+        dedupes: Vec::new(),
     };
     let (event, started) = (Arc::new(event), nos(started));
     Record::Admit(Box::new(Admit { event, started, key: None, keys_since: Time::ZERO }))

@@ -23,6 +23,7 @@ fn admit(body_bytes: usize, targets: u32, started: &[u32]) -> Admit {
         attributes: Box::default(),
         targets: (0..targets).map(EndpointNo).collect(),
         orders: Vec::new(),
+        dedupes: Vec::new(),
     };
     Admit {
         event: Arc::new(event),

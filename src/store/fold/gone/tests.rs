@@ -38,6 +38,7 @@ fn dead_event(batches: &mut Batches) -> EventId {
         attributes: Box::default(),
         targets: targets.clone(),
         orders: Vec::new(),
+        dedupes: Vec::new(),
     };
     let id = event.id;
     let started = targets.clone();

@@ -1,0 +1,82 @@
+//! Deliveries that are duplicates: of a key, one goes out in a window.
+//!
+//! Each key that is still in its window has a row that says which event went out, and a second one
+//! in the order of time, by which the sweeps find what is over.
+
+use bytes::Bytes;
+
+use crate::model::Dedupe;
+use crate::model::EventId;
+use crate::model::Seen;
+use crate::model::Time;
+use crate::store::batches::Batches;
+use crate::store::layout;
+use crate::store::packed::ReadError;
+use crate::store::packed::Sight;
+
+/// Page operations of judging one delivery, at most: both rows may split their pages, and the
+/// second one of the window before goes; or its step.
+pub(super) const DEDUPE_OPERATIONS_MAX: usize = 6;
+/// Page operations of a row that goes.
+pub(super) const FORGET_OPERATIONS_MAX: usize = 2;
+
+/// The event that a delivery is a duplicate of, if it is one.
+pub(super) fn first_of(
+    batches: &mut Batches,
+    event: EventId,
+    dedupe: &Dedupe,
+    now: Time,
+) -> Result<Option<EventId>, ReadError> {
+    let seen = seen(batches, dedupe)?.filter(|seen| seen.event != event);
+    Ok(seen.filter(|seen| seen.covers(now, dedupe.window)).map(|seen| seen.event))
+}
+
+/// A delivery goes out, and later ones of its key do not, until its window ends.
+pub(super) fn remember(
+    batches: &mut Batches,
+    event: EventId,
+    dedupe: &Dedupe,
+    now: Time,
+) -> Result<(), ReadError> {
+    let (no, key) = (dedupe.endpoint, dedupe.key);
+    if let Some(before) = seen(batches, dedupe)? {
+        batches.packed.remove(&layout::FADES, &layout::fades_key(before.until, no, key))?;
+    }
+    let seen = Seen { event, until: now + dedupe.window };
+    let value = Bytes::from(layout::encode(&seen));
+    batches.packed.insert(&layout::SEEN, layout::seen_key(no, key), value)?;
+    let nothing = Bytes::from(layout::encode(&()));
+    batches.packed.insert(&layout::FADES, layout::fades_key(seen.until, no, key), nothing)
+}
+
+/// Forgets a key whose window has ended, the one that ended first. Says whether there was one.
+pub(super) fn forget_one(batches: &mut Batches, now: Time) -> Result<bool, ReadError> {
+    let row = match batches.packed.see_from(&layout::FADES, &layout::FADES.key(&[]))? {
+        Sight::Nothing => return Ok(false),
+        Sight::Entry(row, _) => row,
+        Sight::Hole(hole) => {
+            // the keys of these rows stay, of no effect, until they come again
+            let error = ReadError::Page { key: hole.base, fault: hole.fault };
+            batches.pass_by(EventId::MIN, &error);
+            batches.packed.discard(&layout::FADES, hole.base)?;
+            return Ok(true);
+        }
+    };
+    let (until, no, key) = layout::fades_of(&row).ok_or_else(|| layout::bad_key(&row))?;
+    if until > now {
+        return Ok(false);
+    }
+    batches.packed.remove(&layout::FADES, &row)?;
+    let forgotten = batches.packed.remove(&layout::SEEN, &layout::seen_key(no, key));
+    batches.sound(EventId::MIN, forgotten)?;
+    Ok(true)
+}
+
+fn seen(batches: &mut Batches, dedupe: &Dedupe) -> Result<Option<Seen>, ReadError> {
+    let at = layout::seen_key(dedupe.endpoint, dedupe.key);
+    let raw = batches.packed.get(&layout::SEEN, &at)?;
+    raw.map(|raw| layout::decode(&at, &raw)).transpose()
+}
+
+#[cfg(test)]
+mod tests;
