@@ -124,7 +124,7 @@ fn a_reload_reaches_what_was_passed_by_before() {
     let (good, bad) = (Receiver::start(), Receiver::start());
     bad.always(400);
     let home = Home::new().endpoint("good", &good, "types = [\"a.*\"]");
-    let home = home.endpoint("bad", &bad, "types = [\"b.*\"]");
+    let home = home.endpoint("bad", &bad, "types = [\"b.*\"]\nretry = { max_attempts = 1 }");
     let daemon = home.start();
     let dead = submit(&daemon, "b.one", "{}");
     daemon.until("it is dead", || daemon.show("/v1/status")["dead"] == 1);
