@@ -50,25 +50,29 @@ pub(super) fn remember(
 }
 
 /// Forgets a key whose window has ended, the one that ended first. Says whether there was one.
+///
+/// # Errors
+/// [`ReadError::Io`]; damage is noted, and taken away.
 pub(super) fn forget_one(batches: &mut Batches, now: Time) -> Result<bool, ReadError> {
     let row = match batches.packed.see_from(&layout::FADES, &layout::FADES.key(&[]))? {
         Sight::Nothing => return Ok(false),
         Sight::Entry(row, _) => row,
         Sight::Hole(hole) => {
-            // the keys of these rows stay, of no effect, until they come again
             let error = ReadError::Page { key: hole.base, fault: hole.fault };
             batches.pass_by(EventId::MIN, &error);
             batches.packed.discard(&layout::FADES, hole.base)?;
             return Ok(true);
         }
     };
-    let (until, no, key) = layout::fades_of(&row).ok_or_else(|| layout::bad_key(&row))?;
-    if until > now {
+    let fades = layout::fades_of(&row);
+    if fades.is_some_and(|(until, ..)| until > now) {
         return Ok(false);
     }
     batches.packed.remove(&layout::FADES, &row)?;
-    let forgotten = batches.packed.remove(&layout::SEEN, &layout::seen_key(no, key));
-    batches.sound(EventId::MIN, forgotten)?;
+    if let Some((_, no, key)) = fades {
+        let seen = batches.packed.remove(&layout::SEEN, &layout::seen_key(no, key));
+        batches.sound(EventId::MIN, seen)?;
+    }
     Ok(true)
 }
 

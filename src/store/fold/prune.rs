@@ -209,18 +209,6 @@ impl Sweep<'_> {
         Ok(())
     }
 
-    /// Whether it may help to look at what was passed by.
-    fn may_look_ahead(&mut self) -> bool {
-        let Ahead { looked, ended, in_vain } = self.tally().ahead;
-        if in_vain && ended.saturating_mul(LOOKS_PER_END) < looked.max(1) {
-            return false;
-        }
-        if in_vain || self.ahead.is_none() {
-            self.batches.tally_mut().ahead = Ahead::default();
-        }
-        true
-    }
-
     /// Windows that have ended are forgotten.
     fn duplicates(&mut self) -> Result<(), CommitError> {
         while self.left > 0 {
@@ -231,6 +219,18 @@ impl Sweep<'_> {
             self.left -= 1;
         }
         Ok(())
+    }
+
+    /// Whether it may help to look at what was passed by.
+    fn may_look_ahead(&mut self) -> bool {
+        let Ahead { looked, ended, in_vain } = self.tally().ahead;
+        if in_vain && ended.saturating_mul(LOOKS_PER_END) < looked.max(1) {
+            return false;
+        }
+        if in_vain || self.ahead.is_none() {
+            self.batches.tally_mut().ahead = Ahead::default();
+        }
+        true
     }
 
     fn is_over_size(&self) -> bool {
