@@ -188,6 +188,7 @@ impl Hub {
             committing_since: self.committing.front().map(|(_, since, _)| *since),
             draining: self.engine.is_draining(),
             replays: self.engine.replays().cloned().collect(),
+            holds: self.engine.holds().to_vec(),
         }
     }
 

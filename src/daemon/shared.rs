@@ -34,6 +34,7 @@ use crate::model::LaneCounts;
 use crate::model::Progress;
 use crate::model::Replay;
 use crate::model::ReplayId;
+use crate::model::StandingHold;
 use crate::model::Submission;
 use crate::model::Time;
 use crate::policy::pulse::Beats;
@@ -85,6 +86,8 @@ pub(crate) struct Sight {
     pub(crate) draining: bool,
     /// The replays that run.
     pub(crate) replays: Vec<Replay>,
+    /// The holds that stand.
+    pub(crate) holds: Vec<StandingHold>,
 }
 
 impl Sight {

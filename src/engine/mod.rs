@@ -19,6 +19,7 @@ mod configure;
 mod dispatch;
 mod flight;
 mod gate;
+mod holds;
 mod health;
 mod lane;
 mod limits;
@@ -44,6 +45,7 @@ use crate::engine::backlog::Backlogs;
 use crate::engine::command::Order;
 use crate::engine::configure::is_defined;
 use crate::engine::flight::Flights;
+pub use crate::engine::holds::stands_for;
 use crate::engine::lane::Lane;
 pub use crate::engine::limits::Limits;
 use crate::engine::mint::Mint;
@@ -66,6 +68,7 @@ use crate::model::LaneCounts;
 use crate::model::Progress;
 use crate::model::Receipt;
 use crate::model::Record;
+use crate::model::StandingHold;
 use crate::model::Time;
 
 /// What a commit was for: what to do when it is safe.
@@ -78,6 +81,10 @@ enum Pending {
     /// A step of a sweep, begun then.
     Prune(Time),
     Replay(Stepped),
+    Hold {
+        hold: StandingHold,
+        lifted_by: Option<String>,
+    },
 }
 
 /// The state machine.
@@ -109,6 +116,7 @@ pub struct Engine {
     /// Deliveries promised to submissions whose commit is not safe yet.
     promised: u64,
     replays: Replays,
+    holds: Vec<StandingHold>,
     disk_low: bool,
     draining: Draining,
     /// What it has told of itself.
@@ -154,6 +162,7 @@ impl Engine {
             body_bytes: 0,
             promised: 0,
             replays: Replays::after(&recovered.replays),
+            holds: recovered.holds.clone(),
             disk_low: false,
             draining: Draining::No,
             told: Told::default(),
@@ -295,6 +304,7 @@ impl Engine {
             Some(Pending::Settlements(settled)) => self.settled(now, settled, receipts, out),
             Some(Pending::Order(order)) => self.ordered(now, order, receipts, out),
             Some(Pending::Prune(since)) => self.pruned(now, since, receipts, out),
+            Some(Pending::Hold { hold, lifted_by }) => Engine::hold_is_safe(hold, lifted_by, out),
             Some(Pending::Replay(stepped)) => self.stepped(now, stepped, receipts, out),
             None => debug_assert!(false, "a ticket is answered once"),
         }

@@ -10,6 +10,7 @@ mod command;
 mod dedupe;
 mod gone;
 mod guard;
+mod hold;
 mod order;
 mod prune;
 mod replay;
@@ -71,6 +72,8 @@ pub fn apply(batches: &mut Batches, record: &Record) -> Result<Receipt, CommitEr
             command::sweep(batches, *endpoint, step, usize::from(*limit))
         }
         Record::Endpoint(entry) => endpoint(batches, entry),
+        Record::Hold(hold) => hold::stand(batches, hold),
+        Record::Lift(id) => hold::lift(batches, *id),
         Record::Prune(prune) => prune::apply(batches, prune),
         Record::Replay(step) => replay::apply(batches, step),
     }

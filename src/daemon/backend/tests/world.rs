@@ -97,6 +97,7 @@ fn admit(n: u64, targets: &[u32], started: &[u32]) -> Record {
         targets: nos(targets),
         orders: Vec::new(),
         dedupes: Vec::new(),
+        held: Vec::new(),
     };
     let (event, started) = (Arc::new(event), nos(started));
     Record::Admit(Box::new(Admit { event, started, key: None, keys_since: Time::ZERO }))
@@ -173,6 +174,7 @@ impl World {
             entries,
             last_event: Some(id(7)),
             replays: Vec::new(),
+            holds: Vec::new(),
         };
         // Nothing flies, so that what is queued stays so.
         let limits = Limits { flights_max: 0, ..Limits::default() };
@@ -276,6 +278,7 @@ impl Hub {
             committing_since: None,
             draining: self.engine.is_draining(),
             replays: self.engine.replays().cloned().collect(),
+            holds: self.engine.holds().to_vec(),
         }
     }
 
