@@ -12,7 +12,9 @@
 //!
 //! # Words
 //!
-//! - **source**: where events come from: a local program, known by its uid on the socket.
+//! - **source**: where events come from: a local program, known by its uid on the socket. That
+//!   identity is what its events and idempotency keys keep; its name is for people, and looked up
+//!   when it is shown.
 //! - **event**: what was submitted: id, type, payload bytes, content type, attributes. Immutable.
 //! - **endpoint**: where events go. Its name is for people; inside it is a number that is never
 //!   used again.

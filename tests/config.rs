@@ -7,6 +7,7 @@ use postrider::config::Code;
 use postrider::config::EndpointConfig;
 use postrider::config::Level;
 use postrider::config::Loaded;
+use postrider::config::SourceConfig;
 use postrider::config::load_texts;
 use postrider::config::schema::Shape;
 use postrider::config::show;
@@ -112,6 +113,31 @@ fn every_key_of_an_endpoint_in_the_example_can_be_uncommented() {
 }
 
 #[test]
+fn every_key_of_a_source_in_the_example_can_be_uncommented() {
+    let Shape::Table(keys) = SourceConfig::SHAPE else { panic!("no table") };
+    let example = example();
+    let (_, lines) = example.split_once("# [[source]]").unwrap();
+    for (key, _) in keys {
+        let line = lines.lines().find_map(|line| {
+            let line = line.strip_prefix("# ")?;
+            let (name, _) = line.split_once('=')?;
+            (name.trim_end() == *key).then_some(line)
+        });
+        let line = line.unwrap_or_else(|| panic!("{key} is not in the example"));
+        let line = line.replace("\"shop-api\"", "\"root\"");
+        let mut text = "[[source]]\n".to_owned();
+        for (needed, value) in [("name", "a"), ("unix_user", "0"), ("rate", "1/s")] {
+            if needed != *key {
+                text.push_str(&format!("{needed} = \"{value}\"\n"));
+            }
+        }
+        let loaded = load(&format!("{text}{line}\n"), &[]);
+        let shown = show(&loaded.unwrap_or_else(|errors| panic!("{errors}")), true);
+        assert!(shown.contains("[[source]]\n") && shown.contains("# config.toml:2"), "{shown}");
+    }
+}
+
+#[test]
 fn the_environment_wins_over_files_and_is_always_text() {
     let text = "[delivery]\nmax_in_flight = 256\n[ingest]\nrequire_json = false\n";
     let env = [
@@ -142,6 +168,7 @@ fn mistakes_in_the_environment_name_the_variable() {
             ("POSTRIDER_DELIVERY__MAX_IN_FLIGT", "5"),
             ("POSTRIDER_EGRESS__PORTS", "443"),
             ("POSTRIDER_ENDPOINT__0__URL", "https://a.example"),
+            ("POSTRIDER_SOURCE__0__NAME", "shop"),
         ],
     );
     let errors = errors.err().unwrap();
@@ -151,7 +178,8 @@ fn mistakes_in_the_environment_name_the_variable() {
         "similar name exists: `max_in_flight`",
         "expected a list, found \"443\" (from POSTRIDER_EGRESS__PORTS)",
         "endpoints cannot be set from the environment",
-        "4 errors",
+        "sources cannot be set from the environment",
+        "5 errors",
     ] {
         assert!(errors.contains(expected), "{expected} is not in\n{errors}");
     }

@@ -28,6 +28,7 @@ use crate::model::queue::QueueView;
 use crate::model::replay::view::DryRunView;
 use crate::model::replay::view::FilterView;
 use crate::model::replay::view::ReplayView;
+use crate::model::source::SourceView;
 use crate::model::view::CreatedEndpoint;
 use crate::model::view::DeliveryView;
 use crate::model::view::EndpointView;
@@ -71,7 +72,7 @@ pub struct Window {
 pub struct EventFilter {
     /// Of these types.
     pub types: Option<TypeGlob>,
-    /// From this source.
+    /// From this source: its name or its identity.
     pub source: Option<String>,
     /// Of this tenant.
     pub tenant: Option<String>,
@@ -145,7 +146,7 @@ pub struct Sample {
 /// Why the backend did not do what was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BackendError {
-    /// There is no such event, delivery or endpoint.
+    /// There is no such event, delivery, endpoint or source.
     #[error("there is no such {0}")]
     NotFound(&'static str),
     /// The event is known, its payload is no longer kept.
@@ -252,6 +253,12 @@ pub trait Backend: Send + Sync + 'static {
         id: DeliveryId,
         actor: Actor,
     ) -> impl Future<Output = Answer<DeliveryView>> + Send;
+
+    /// All sources that have names, by name.
+    fn sources(&self) -> impl Future<Output = Answer<Vec<SourceView>>> + Send;
+
+    /// One of them.
+    fn source(&self, name: String) -> impl Future<Output = Answer<SourceView>> + Send;
 
     /// All endpoints, by name.
     fn endpoints(&self) -> impl Future<Output = Answer<Vec<EndpointView>>> + Send;

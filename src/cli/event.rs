@@ -39,7 +39,7 @@ struct List {
     #[arg(long = "type", value_name = "GLOB")]
     types: Option<String>,
 
-    /// Only from this source, such as uid:1000
+    /// Only from this source: its name or, such as uid:1000, its id
     #[arg(long)]
     source: Option<String>,
 

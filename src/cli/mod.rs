@@ -34,6 +34,7 @@ mod rows;
 mod run;
 mod send;
 mod simulate;
+mod source;
 mod status;
 mod steps;
 
@@ -86,6 +87,7 @@ enum Command {
     Queue(queue::QueueArgs),
     Replay(replay::ReplayArgs),
     Endpoint(endpoint::EndpointArgs),
+    Source(source::SourceArgs),
     Listen(listen::ListenArgs),
     Sign(sign::SignArgs),
     Verify(verify::VerifyArgs),
@@ -109,6 +111,7 @@ fn dispatch(command: Command, context: &Context) -> anyhow::Result<ExitCode> {
         Command::Queue(args) => args.run(context),
         Command::Replay(args) => args.run(context),
         Command::Endpoint(args) => args.run(context),
+        Command::Source(args) => args.run(context),
         Command::Listen(args) => listen::run(args),
         Command::Sign(args) => sign::run(args),
         Command::Verify(args) => verify::run(args),

@@ -1,9 +1,11 @@
 //! What a new configuration changes, and what of that only a restart can bring about.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use crate::config::Config;
 use crate::config::EndpointConfig;
+use crate::config::SourceConfig;
 use crate::config::schema::Shape;
 
 /// Keys and tables that are read once, at start. Sockets are bound and the store is open then.
@@ -30,6 +32,8 @@ pub struct Changes {
     pub changed: Vec<String>,
     /// Endpoints that are gone.
     pub removed: Vec<String>,
+    /// Sources that are new, defined otherwise than before, or gone.
+    pub sources: Vec<String>,
 }
 
 impl Changes {
@@ -45,6 +49,7 @@ impl Changes {
                 list.push(path);
             }
         }
+        let (before, after) = (&old.sources, &new.sources);
         let (old, new) = (by_name(old), by_name(new));
         for (name, endpoint) in &new {
             match old.get(name) {
@@ -55,8 +60,19 @@ impl Changes {
         }
         let gone = old.keys().filter(|name| !new.contains_key(*name));
         changes.removed.extend(gone.map(|name| (*name).to_owned()));
+        changes.sources = sources_between(before, after);
         changes
     }
+}
+
+fn sources_between(old: &[SourceConfig], new: &[SourceConfig]) -> Vec<String> {
+    let missing = |one: &SourceConfig, others: &[SourceConfig]| {
+        !others.iter().any(|other| other.name == one.name && other.is_same(one))
+    };
+    let gone = old.iter().filter(|source| missing(source, new));
+    let come = new.iter().filter(|source| missing(source, old));
+    let names: BTreeSet<_> = gone.chain(come).map(|source| source.name.to_string()).collect();
+    names.into_iter().collect()
 }
 
 fn by_name(config: &Config) -> BTreeMap<&str, &EndpointConfig> {
@@ -97,6 +113,17 @@ mod tests {
         assert_eq!(changes.changed, ["c"]);
         assert_eq!(changes.removed, ["b"]);
         assert_eq!(changes.applied, [] as [&str; 0]);
+    }
+
+    #[test]
+    fn sources_that_differ_are_named() {
+        let source = |name: &str, more: &str| format!("[[source]]\nname = \"{name}\"\n{more}\n");
+        let (one, two) = ("unix_user = 1", "unix_user = 2");
+        let old = config(&[source("a", one), source("b", two)].concat());
+        let moved = config(&["\n\n".to_owned(), source("b", two), source("a", one)].concat());
+        assert_eq!(Changes::between(&old, &moved), Changes::default(), "only their places");
+        let new = config(&[source("a", "unix_user = 3"), source("c", two)].concat());
+        assert_eq!(Changes::between(&old, &new).sources, ["a", "b", "c"]);
     }
 
     #[test]

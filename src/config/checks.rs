@@ -13,6 +13,7 @@ use crate::config::schema::Misfit;
 use crate::config::schema::MisfitKind;
 use crate::config::sections::Breaker;
 use crate::config::sections::Retry;
+use crate::config::sources::SourceConfig;
 use crate::config::value::RetryPlan;
 
 /// Steps of a retry schedule at most.
@@ -48,7 +49,7 @@ pub(crate) fn misfit(misfit: &Misfit) -> Draft {
     }
 }
 
-/// The checks of everything but endpoints.
+/// The checks of everything but endpoints and sources.
 pub(crate) fn sections(reader: &mut Reader<'_>, config: &Config) {
     listen(reader, config);
     storage(reader, config);
@@ -110,17 +111,8 @@ pub(crate) fn breaker(reader: &mut Reader<'_>, breaker: &Breaker) {
 
 /// The checks of all endpoints together.
 pub(crate) fn endpoints(reader: &mut Reader<'_>, config: &Config, names: &[(String, String)]) {
-    let mut first: BTreeMap<&str, &str> = BTreeMap::new();
-    for (key, name) in names {
-        if let Some(before) = first.get(name.as_str()) {
-            let title = format!("two endpoints are named \"{name}\"");
-            let label = format!("the other one is {}", shown(before));
-            let path = reader.path(&format!("{key}.name"));
-            reader.note(Draft::error(Code::Duplicate, &path, title, label));
-        } else {
-            first.insert(name, key);
-        }
-    }
+    let named = names.iter().map(|(key, name)| (key.as_str(), "name", name.as_str()));
+    twice(reader, named, |name| format!("two endpoints are named \"{name}\""));
     for endpoint in &config.endpoints {
         if endpoint.max_in_flight > config.delivery.max_in_flight {
             let key = names.iter().find(|(_, name)| **name == *endpoint.name);
@@ -129,6 +121,32 @@ pub(crate) fn endpoints(reader: &mut Reader<'_>, config: &Config, names: &[(Stri
             let most = config.delivery.max_in_flight;
             let label = format!("delivery.max_in_flight is {most}");
             reader.note(Draft::warning(Code::Conflict, &path, title, label));
+        }
+    }
+}
+
+/// The checks of all sources together.
+pub(crate) fn sources(reader: &mut Reader<'_>, sources: &[(String, SourceConfig)]) {
+    let named = sources.iter().map(|(key, source)| (key.as_str(), "name", &*source.name));
+    twice(reader, named, |name| format!("two sources are named \"{name}\""));
+    let of_users = sources.iter().map(|(key, source)| (key.as_str(), "unix_user", source.uid));
+    twice(reader, of_users, |uid| format!("two sources are the user {uid}"));
+}
+
+/// What only one may have: each item with its key in the list, the key of the value, and the value.
+fn twice<'a, T: Ord>(
+    reader: &mut Reader<'_>,
+    items: impl Iterator<Item = (&'a str, &'static str, T)>,
+    title: impl Fn(&T) -> String,
+) {
+    let mut first: BTreeMap<T, &str> = BTreeMap::new();
+    for (item, key, value) in items {
+        if let Some(before) = first.get(&value) {
+            let label = format!("the other one is {}", shown(before));
+            let path = reader.path(&format!("{item}.{key}"));
+            reader.note(Draft::error(Code::Duplicate, &path, title(&value), label));
+        } else {
+            first.insert(value, item);
         }
     }
 }

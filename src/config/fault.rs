@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use serde::Serialize;
 
-use crate::config::source::Layer;
-use crate::config::source::Written;
+use crate::config::layer::Layer;
+use crate::config::layer::Written;
 use crate::config::text::Text;
 
 /// How bad a finding is.

@@ -19,12 +19,17 @@ use crate::config::fault::ConfigErrors;
 use crate::config::fault::Draft;
 use crate::config::fault::Finding;
 use crate::config::fault::Level;
+use crate::config::layer::ENDPOINTS;
+use crate::config::layer::LISTS;
+use crate::config::layer::Layer;
+use crate::config::layer::OfLists;
+use crate::config::layer::SOURCES;
 use crate::config::reader::Reader;
 use crate::config::schema;
 use crate::config::secret::Vault;
 use crate::config::show::Origins;
-use crate::config::source::ENDPOINTS;
-use crate::config::source::Layer;
+use crate::config::sources::SourceConfig;
+use crate::config::sources::Users;
 use crate::config::text::Text;
 
 /// The newest `config_version` that is understood.
@@ -35,6 +40,8 @@ pub const FILE_BYTES_MAX: u64 = 4 << 20;
 pub const FILES_MAX: usize = 1_000;
 /// Endpoints in files at most.
 pub const ENDPOINTS_MAX: usize = 10_000;
+/// Sources with names at most.
+pub const SOURCES_MAX: usize = 1_000;
 
 /// A configuration that can be used.
 #[derive(Clone, Debug)]
@@ -109,17 +116,8 @@ impl Config {
         config.config_version = version;
         config.vault = vault;
         checks::sections(reader, &config);
-        let keys = reader.raw(ENDPOINTS).and_then(Value::as_dict);
-        let keys: Vec<&String> = keys.map(|table| table.keys().collect()).unwrap_or_default();
-        let mut numbers: Vec<usize> = keys.iter().filter_map(|key| key.parse().ok()).collect();
-        numbers.sort_unstable();
-        if numbers.len() > ENDPOINTS_MAX {
-            reader.refuse(Code::Range, ENDPOINTS, format!("at most {ENDPOINTS_MAX} endpoints"));
-            numbers.clear();
-        }
         let mut names = Vec::new();
-        for number in numbers {
-            let key = format!("{ENDPOINTS}.{number}");
+        for key in items(reader, ENDPOINTS, ENDPOINTS_MAX) {
             let endpoint = reader.inside(&key, |reader| EndpointConfig::read(reader, &config));
             if let Some(endpoint) = endpoint {
                 names.push((key, endpoint.name.to_string()));
@@ -127,8 +125,28 @@ impl Config {
             }
         }
         checks::endpoints(reader, &config, &names);
+        let (keys, users) = (items(reader, SOURCES, SOURCES_MAX), Users::default());
+        let mut found = Vec::new();
+        for key in keys {
+            let read = |reader: &mut Reader<'_>| SourceConfig::read(reader, &config, &users);
+            found.extend(reader.inside(&key, read).map(|source| (key, source)));
+        }
+        checks::sources(reader, &found);
+        config.sources = found.into_iter().map(|(_, source)| source).collect();
         config
     }
+}
+
+/// The keys of the items of a list, in order; none if there are too many.
+fn items(reader: &mut Reader<'_>, list: &str, items_max: usize) -> Vec<String> {
+    let keys = reader.raw(list).and_then(Value::as_dict).into_iter().flat_map(|table| table.keys());
+    let mut numbers: Vec<usize> = keys.filter_map(|key| key.parse().ok()).collect();
+    numbers.sort_unstable();
+    if numbers.len() > items_max {
+        reader.refuse(Code::Range, list, format!("at most {items_max} {list}s"));
+        numbers.clear();
+    }
+    numbers.into_iter().map(|number| format!("{list}.{number}")).collect()
 }
 
 /// The configuration file and those of `conf.d` beside it.
@@ -174,11 +192,11 @@ fn read(path: &Path) -> Result<String, String> {
 fn parse(texts: &[(String, String)]) -> Result<Vec<Layer>, ConfigErrors> {
     let mut layers: Vec<Layer> = Vec::new();
     let mut findings = Vec::new();
-    let mut endpoints = 0;
+    let mut firsts = OfLists::default();
     for (name, text) in texts {
-        match Layer::file(name, text, endpoints) {
+        match Layer::file(name, text, firsts) {
             Ok(layer) => {
-                endpoints += layer.endpoints();
+                firsts.iter_mut().zip(layer.lengths()).for_each(|(first, more)| *first += more);
                 layers.push(layer);
             }
             Err(error) => {
@@ -197,11 +215,13 @@ fn parse(texts: &[(String, String)]) -> Result<Vec<Layer>, ConfigErrors> {
 fn shape_faults(layers: &mut [Layer]) -> Vec<Draft> {
     let mut drafts = Vec::new();
     for (index, layer) in layers.iter_mut().enumerate() {
-        if layer.is_environment() && layer.data.remove(ENDPOINTS).is_some() {
-            let title = "endpoints cannot be set from the environment".to_owned();
-            let help = "put them into a file of conf.d";
-            let draft = Draft::error(Code::UnknownKey, ENDPOINTS, title, String::new());
-            drafts.push(draft.help(help).in_layer(index));
+        for list in LISTS {
+            if layer.is_environment() && layer.data.remove(list).is_some() {
+                let title = format!("{list}s cannot be set from the environment");
+                let help = "put them into a file of conf.d";
+                let draft = Draft::error(Code::UnknownKey, list, title, String::new());
+                drafts.push(draft.help(help).in_layer(index));
+            }
         }
         let misfits = schema::misfits(&layer.data, &Config::SHAPE);
         drafts.extend(misfits.iter().map(|misfit| checks::misfit(misfit).in_layer(index)));

@@ -2,8 +2,8 @@
 //!
 //! Settings come in layers, the later ones winning: the defaults of [`sections`], the
 //! configuration file, `conf.d/*.toml` beside it in the order of their names, and variables
-//! `POSTRIDER_SECTION__KEY`. Files may each add endpoints. Every key is read by itself, so that all
-//! faults are reported at once, each with its file, line and column ([`ConfigErrors`]).
+//! `POSTRIDER_SECTION__KEY`. Files may each add endpoints and sources. Every key is read by itself,
+//! so that all faults are reported at once, each with its file, line and column ([`ConfigErrors`]).
 //!
 //! Invariants: a `Config` exists only if nothing was wrong; a key that does nothing does not exist;
 //! secrets are in no `Debug`, no error and no output of [`show()`].
@@ -11,7 +11,7 @@
 pub mod value;
 pub mod schema;
 pub mod text;
-pub mod source;
+pub mod layer;
 pub mod fault;
 pub mod render;
 mod reader;
@@ -22,6 +22,7 @@ mod targets;
 pub mod secret;
 pub mod header;
 pub mod endpoint;
+pub mod sources;
 pub mod checks;
 pub mod load;
 pub mod show;
@@ -50,6 +51,7 @@ pub use fault::{Code, ConfigErrors, Finding, Level};
 pub use load::{CONFIG_VERSION, Loaded, load, load_texts};
 pub use secret::{Secret, SecretRef};
 pub use show::{Origin, Origins, show};
+pub use sources::SourceConfig;
 
 macro_rules! config {
     ($($(#[$doc:meta])* $name:ident: $section:ident,)*) => {
@@ -61,6 +63,8 @@ macro_rules! config {
             $($(#[$doc])* pub $name: $section,)*
             /// The endpoints that stand in files, in the order of files.
             pub endpoints: Vec<EndpointConfig>,
+            /// The sources that have names, in the order of files.
+            pub sources: Vec<SourceConfig>,
             pub(crate) vault: Vault,
         }
 
@@ -69,7 +73,8 @@ macro_rules! config {
             pub const SHAPE: Shape = Shape::Table(&[
                 ("config_version", Shape::Value),
                 $((stringify!($name), $section::SHAPE),)*
-                (source::ENDPOINTS, Shape::List(&EndpointConfig::SHAPE)),
+                (layer::ENDPOINTS, Shape::List(&EndpointConfig::SHAPE)),
+                (layer::SOURCES, Shape::List(&SourceConfig::SHAPE)),
             ]);
 
             fn read_sections(reader: &mut Reader<'_>) -> Config {
@@ -79,6 +84,7 @@ macro_rules! config {
                         $section::read(reader, &$section::default())
                     }),)*
                     endpoints: Vec::new(),
+                    sources: Vec::new(),
                     vault: Vault::default(),
                 }
             }
@@ -94,12 +100,13 @@ macro_rules! config {
         }
 
         impl Default for Config {
-            /// What holds where nothing is configured; no endpoints.
+            /// What holds where nothing is configured; no endpoints, no sources.
             fn default() -> Config {
                 Config {
                     config_version: CONFIG_VERSION,
                     $($name: $section::default(),)*
                     endpoints: Vec::new(),
+                    sources: Vec::new(),
                     vault: Vault::default(),
                 }
             }

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 
 use crate::config::fault::Code;
 use crate::config::fault::Draft;
-use crate::config::source::Layer;
+use crate::config::layer::Layer;
 
 /// The key that a text from the environment is given while it is read.
 const WRAPPED: &str = "(variable)";
@@ -66,6 +66,11 @@ impl<'a> Reader<'a> {
     pub(crate) fn file_of(&self, path: &str) -> Option<&'a str> {
         let layer = self.layers.iter().rev().find(|layer| layer.spot(path).is_some())?;
         layer.file_name()
+    }
+
+    /// Where the table that is being read begins: `file:line`, if it stands in a file.
+    pub(crate) fn place(&self) -> Option<String> {
+        self.layers.iter().rev().find_map(|layer| layer.place(&self.prefix))
     }
 
     /// Notes a fault.

@@ -13,7 +13,7 @@ pub enum Shape {
     Map,
     /// A table with these keys.
     Table(&'static [(&'static str, Shape)]),
-    /// A list of tables of this shape, numbered as [`super::source`] does it: `0`, `1`, ... are
+    /// A list of tables of this shape, numbered as [`super::layer`] does it: `0`, `1`, ... are
     /// the keys of a table.
     List(&'static Shape),
 }

@@ -3,6 +3,8 @@
 //! This is the only list of keys. The readers, the check for unknown keys, `config show` and the
 //! test of the example file all come from it.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use crate::config::reader::Reader;
@@ -20,6 +22,7 @@ use crate::config::value::Size;
 use crate::config::value::TlsVersion;
 use crate::config::value::UnixSocket;
 use crate::config::value::Unmatched;
+use crate::model::Rate;
 
 macro_rules! section {
     (
@@ -282,6 +285,14 @@ section! {
         level: String = "info".to_owned();
         /// How it looks.
         format: LogFormat = LogFormat::Auto;
+    }
+}
+
+impl Ingest {
+    /// How fast one source may submit; `None`: as fast as it can.
+    pub fn rate_max(&self) -> Option<Rate> {
+        let (count, per) = (self.max_rate, Duration::from_secs(1));
+        (count > 0).then_some(Rate { count, per, burst: count })
     }
 }
 

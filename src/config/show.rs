@@ -11,10 +11,11 @@ use serde_json::Value;
 
 use crate::config::endpoint::EndpointConfig;
 use crate::config::header::is_sensitive;
+use crate::config::layer::Layer;
+use crate::config::layer::Written;
 use crate::config::load::Loaded;
 use crate::config::schema::Shape;
-use crate::config::source::Layer;
-use crate::config::source::Written;
+use crate::config::sources::SourceConfig;
 
 /// What stands in place of a secret.
 pub const REDACTED: &str = "<redacted>";
@@ -102,6 +103,15 @@ pub fn show(loaded: &Loaded, with_origins: bool) -> String {
     for (index, endpoint) in loaded.config.endpoints.iter().enumerate() {
         page.header("[[endpoint]]");
         page.endpoint(endpoint, &format!("endpoint.{index}"));
+    }
+    for (index, source) in loaded.config.sources.iter().enumerate() {
+        page.header("[[source]]");
+        let Shape::Table(keys) = SourceConfig::SHAPE else { continue };
+        for (key, _) in keys {
+            if let Some(value) = source.definition.get(*key) {
+                page.line(key, &format!("source.{index}.{key}"), &toml(value));
+            }
+        }
     }
     page.text
 }

@@ -42,7 +42,7 @@ impl Desk for IngestDesk {
 
     async fn own_event(&self, id: EventId, source: &str) -> Own {
         match self.office.event(id).await {
-            Ok(event) if event.source == source => Own::Event(Box::new(event)),
+            Ok(event) if event.source_id == source => Own::Event(Box::new(event)),
             Ok(_) | Err(BackendError::NotFound(_)) => Own::None,
             Err(_) => Own::Failed,
         }
@@ -58,6 +58,12 @@ impl Desk for IngestDesk {
 
     fn request_id(&self) -> String {
         self.shared.request_id()
+    }
+
+    fn refused(&self, source: &str, code: &str, events: usize) {
+        let rules = self.shared.rules.load();
+        let events = u64::try_from(events).unwrap_or(u64::MAX);
+        rules.sources.series(source).events_refused(code.parse().ok(), events);
     }
 
     fn answered(&self, outcome: &Outcome, payload_bytes: usize, began: Time) {

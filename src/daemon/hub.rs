@@ -187,6 +187,7 @@ impl Hub {
             oldest_due: self.engine.oldest_due(now),
             committing_since: self.committing.front().map(|(_, since, _)| *since),
             draining: self.engine.is_draining(),
+            sources: self.engine.sources().map(|(id, at)| (Arc::clone(id), at)).collect(),
             replays: self.engine.replays().cloned().collect(),
             holds: self.engine.holds().to_vec(),
         }

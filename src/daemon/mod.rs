@@ -17,6 +17,7 @@ mod hub;
 mod journal;
 mod notice;
 mod opening;
+mod roster;
 mod serve;
 mod serving;
 mod shared;

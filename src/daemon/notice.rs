@@ -26,17 +26,17 @@ pub(crate) fn publish(shared: &Shared, notice: &Notice) {
     match notice {
         Notice::Accepted { event, keyed } => {
             shared.counters.accepted.inc();
-            metrics.event_accepted(event.event_type.as_str());
+            let rules = shared.rules.load();
+            rules.sources.series(&event.source).event_accepted(event.event_type.as_str());
             if *keyed {
                 metrics.key_looked_up(Lookup::New);
             }
-            let rules = shared.rules.load();
             for page in event.targets.iter().filter_map(|no| rules.book.page(*no)) {
                 metrics.delivery_created(&page.series);
             }
             tracing::debug!(
-                event = "event.accepted", event_id = %event.id, source = %event.source,
-                deliveries = event.targets.len(),
+                event = "event.accepted", event_id = %event.id,
+                source = rules.sources.name(&event.source), deliveries = event.targets.len(),
             );
         }
         Notice::Duplicate { first, same } => {

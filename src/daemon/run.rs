@@ -36,6 +36,8 @@ use crate::daemon::hub::Hub;
 use crate::daemon::log;
 use crate::daemon::log::LogHandle;
 use crate::daemon::opening;
+use crate::daemon::roster;
+use crate::daemon::roster::Roster;
 use crate::daemon::serving;
 use crate::daemon::shared::Counters;
 use crate::daemon::shared::Message;
@@ -135,14 +137,16 @@ pub fn run(config_path: PathBuf) -> Result<(), RunError> {
     };
     let config = Arc::new(loaded.config);
     let seed = fastrand::u64(..);
-    let engine = Engine::new(limits(&config), seed, binding.endpoints, &recovered);
+    let mut engine = Engine::new(limits(&config), seed, binding.endpoints, &recovered);
+    engine.know_sources(clock.now(), roster::sources(&config));
     let _inside = runtime.enter();
     let courier = couriers::courier(&config, &clock)
         .map_err(|error| RunError::Endpoint(error.to_string()))?;
     say_trust(&courier);
     let (hub, inbox) = mpsc::unbounded_channel();
     let intake = Arc::new(OnceLock::new());
-    let rules = Rules { config, book: binding.book, courier: Arc::new(courier) };
+    let sources = Arc::new(Roster::new(&config, &metrics));
+    let rules = Rules { config, book: binding.book, sources, courier: Arc::new(courier) };
     let shared = Arc::new(Shared {
         started_at: clock.now(),
         clock,

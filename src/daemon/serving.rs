@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::io;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::OnceLock;
 
@@ -15,7 +14,9 @@ use tower::ServiceExt;
 
 use crate::admin;
 use crate::admin::Actor;
+use crate::config;
 use crate::config::Config;
+use crate::config::SourceConfig;
 use crate::config::value;
 use crate::daemon::backend::Office;
 use crate::daemon::desk::IngestDesk;
@@ -29,6 +30,7 @@ use crate::intake::Idempotency;
 use crate::intake::Intake;
 use crate::intake::Peer;
 use crate::intake::Settings;
+use crate::intake::SourceTerms;
 
 /// Starts both servers. The future ends when both have.
 ///
@@ -81,7 +83,8 @@ pub(crate) fn intake_settings(config: &Config) -> Settings {
         payload_bytes_max: ingest.max_payload.in_memory(),
         batch_events_max: usize::try_from(ingest.max_batch).unwrap_or(usize::MAX),
         batch_bytes_max: ingest.max_batch_bytes.in_memory(),
-        rate_max: NonZeroU32::new(ingest.max_rate),
+        rate_max: ingest.rate_max(),
+        sources: config.sources.iter().map(|one| (one.identity(), terms(one))).collect(),
         hops_max: ingest.max_hops,
         json_only: ingest.require_json,
         idempotency: match ingest.idempotency {
@@ -90,6 +93,15 @@ pub(crate) fn intake_settings(config: &Config) -> Settings {
             value::Idempotency::Off => Idempotency::Off,
         },
         body_timeout: config.listen.request_timeout.get(),
+    }
+}
+
+fn terms(source: &SourceConfig) -> SourceTerms {
+    SourceTerms {
+        name: Arc::clone(&source.name),
+        types: source.types.clone(),
+        payload_bytes_max: source.max_payload.map(|size| size.in_memory()),
+        rate: source.rate,
     }
 }
 
@@ -112,7 +124,7 @@ async fn serve_ingest(
     let handler = move |Uid(uid): Uid, request: Request<Incoming>| {
         let intake = Arc::clone(&intake);
         async move {
-            let peer = Peer { source: format!("uid:{uid}").into() };
+            let peer = Peer { source: config::sources::identity(uid) };
             intake.answer(&peer, request).await
         }
     };

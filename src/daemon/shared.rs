@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::courier::Courier;
 use crate::daemon::book::Book;
 use crate::daemon::clock::Clock;
+use crate::daemon::roster::Roster;
 use crate::engine::Admitted;
 use crate::engine::Command;
 use crate::engine::Refusal;
@@ -84,6 +85,8 @@ pub(crate) struct Sight {
     pub(crate) committing_since: Option<Time>,
     /// Whether new events are refused.
     pub(crate) draining: bool,
+    /// Each source that has a name, by identity, and when it was heard of last.
+    pub(crate) sources: Vec<(Arc<str>, Option<Time>)>,
     /// The replays that run.
     pub(crate) replays: Vec<Replay>,
     /// The holds that stand.
@@ -134,8 +137,18 @@ pub(crate) struct Rules {
     pub(crate) config: Arc<Config>,
     /// The endpoints.
     pub(crate) book: Book,
+    /// The sources.
+    pub(crate) sources: Arc<Roster>,
     /// Makes attempts by these settings.
     pub(crate) courier: Arc<Courier>,
+}
+
+impl Rules {
+    /// The same with other endpoints.
+    pub(crate) fn with_book(&self, book: Book) -> Rules {
+        let (config, courier) = (Arc::clone(&self.config), Arc::clone(&self.courier));
+        Rules { config, book, sources: Arc::clone(&self.sources), courier }
+    }
 }
 
 /// What the hub, the servers and the API share.

@@ -32,6 +32,7 @@ use crate::model::Record;
 use crate::model::Submission;
 use crate::model::Time;
 use crate::policy::dedupe;
+use crate::policy::ebb;
 use crate::policy::order;
 use crate::policy::payload::Payload;
 use crate::policy::payload::hash;
@@ -135,10 +136,15 @@ impl Engine {
             return Err(Refusal::TooManyTargets);
         }
         let wanted = promised.saturating_add(u64::try_from(targets.len()).unwrap_or(u64::MAX));
-        if self.pending().saturating_add(wanted) > self.limits.pending_max {
-            return Err(Refusal::QueueFull);
+        let wanted = self.pending().saturating_add(wanted);
+        match wanted.checked_sub(self.limits.pending_max) {
+            None | Some(0) => Ok(targets),
+            Some(excess) => {
+                let next_try = self.timers.first().map(|(at, _)| at.since(now));
+                let wait = ebb::wait(excess, self.ebb.pace(now), next_try);
+                Err(Refusal::QueueFull { wait })
+            }
         }
-        Ok(targets)
     }
 
     fn named(&self, names: &[String]) -> Result<Vec<EndpointNo>, Refusal> {
@@ -193,6 +199,7 @@ impl Engine {
             held,
         });
         self.heard_of(now, &event);
+        self.heard_from(now, &event);
         let mut started = Vec::new();
         for no in event.targets.iter().copied().filter(|_| !delayed) {
             // only the store knows whether another one of its key is under way, or has gone out

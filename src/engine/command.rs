@@ -122,6 +122,10 @@ impl Engine {
                 ready.into_iter().for_each(|no| self.ring_in(no));
                 out.push(Effect::Reply { caller, reply: Reply::Done });
             }
+            Command::Sources(sources) => {
+                self.know_sources(now, sources);
+                out.push(Effect::Reply { caller, reply: Reply::Done });
+            }
             Command::Retain(retention) => {
                 self.retain(now, retention);
                 out.push(Effect::Reply { caller, reply: Reply::Done });

@@ -198,11 +198,11 @@ impl Engine {
 
     fn dial(&mut self, now: Time, delivery: DeliveryId, out: &mut Vec<Effect>) {
         let Some(lane) = self.lanes.get_mut(&delivery.endpoint) else { return };
-        if lane.has_expired(delivery.event, now) {
+        let Some(flight) = self.flights.get_mut(delivery) else { return };
+        if lane.has_expired(delivery.event, flight.progress, now) {
             self.settle_ready(now, vec![delivery], out);
             return;
         }
-        let Some(flight) = self.flights.get_mut(delivery) else { return };
         debug_assert_eq!(flight.phase, Phase::Ready);
         flight.phase = Phase::Dialling;
         let dial = Dial {
@@ -212,7 +212,7 @@ impl Engine {
             due: flight.due,
         };
         self.flights.dialling += 1;
-        lane.dialled(now);
+        lane.dialled(dial.due, now);
         out.push(Effect::Dial(dial));
     }
 

@@ -1,21 +1,26 @@
 //! What a lane may dial, and when: its window, its rate, the pause that its endpoint asked for, and
 //! its breaker.
 
+use std::time::Duration;
+
 use crate::engine::lane::Lane;
+use crate::engine::lane::Row;
 use crate::model::Due;
 use crate::model::EventId;
 use crate::model::Opened;
+use crate::model::Progress;
 use crate::model::Time;
+use crate::policy::backoff::expires;
 use crate::policy::rate::Meter;
+use crate::policy::rate::Spacing;
 use crate::policy::signs::Sign;
 use crate::policy::window::Window;
 
-/// A lane with a rate keeps as many deliveries started as it dials in one part in so many of the
-/// rate's span: enough to dial on while starts are written, and no more, since places in flight
-/// are for all lanes.
-const PACED_PARTS: u32 = 20;
+/// A lane with a rate keeps as many deliveries started as it dials in this time: enough to dial on
+/// while starts are written, and no more, since places in flight are for all lanes.
+const PACED_AHEAD: Duration = Duration::from_millis(50);
 /// A lane with a rate keeps so many started at least.
-const PACED_MIN: u32 = 2;
+const PACED_MIN: usize = 2;
 
 /// The state of a lane's flow control. It is not on disk: after a start an endpoint is met anew,
 /// carefully.
@@ -62,11 +67,14 @@ impl Lane {
         self.endpoint.state.open.as_ref()
     }
 
+    fn spacing(&self) -> Option<Spacing> {
+        self.endpoint.flow.rate.as_ref().map(Spacing::spared)
+    }
+
     /// The time from which it may dial the next one.
     pub(crate) fn dials_from(&self) -> Time {
         let open = self.open().map_or(Time::ZERO, |open| open.until);
-        let rate = self.endpoint.flow.rate.as_ref();
-        let even = rate.map_or(Time::ZERO, |rate| self.gate.meter.next(rate));
+        let even = self.spacing().map_or(Time::ZERO, |spacing| self.gate.meter.next(&spacing));
         open.max(even).max(self.gate.asked)
     }
 
@@ -98,50 +106,50 @@ impl Lane {
             return usize::from(self.flights == self.started);
         }
         let Some(rate) = &self.endpoint.flow.rate else { return 2 * window };
-        let paced = (rate.count / PACED_PARTS).max(PACED_MIN).max(rate.burst);
-        usize::try_from(paced).unwrap_or(usize::MAX).min(2 * window)
+        let ahead = PACED_AHEAD.as_micros().div_ceil(rate.gap().as_micros().max(1));
+        let ahead = usize::try_from(ahead).unwrap_or(usize::MAX);
+        let burst = usize::try_from(rate.burst).unwrap_or(usize::MAX);
+        ahead.max(PACED_MIN).max(burst).min(2 * window)
     }
 
     /// The process has just begun; what its predecessor dialled last is not known.
     pub(crate) fn begin(&mut self, now: Time) {
         self.last_event = now;
-        if let Some(rate) = &self.endpoint.flow.rate {
-            self.gate.meter.begin(rate, now);
+        if let Some(spacing) = self.spacing() {
+            self.gate.meter.begin(&spacing, now);
         }
     }
 
-    /// A delivery is dialled now.
-    pub(crate) fn dialled(&mut self, now: Time) {
-        if let Some(rate) = &self.endpoint.flow.rate {
-            self.gate.meter.take(rate, now);
+    /// A delivery that was due since then is dialled now.
+    pub(crate) fn dialled(&mut self, due: Time, now: Time) {
+        if let Some(spacing) = self.spacing() {
+            self.gate.meter.take(&spacing, 1, due, now);
         }
         self.dialling += 1;
     }
 
     /// Whether a delivery of this event is too old to be tried.
-    pub(crate) fn has_expired(&self, event: EventId, now: Time) -> bool {
-        self.expires(event).is_some_and(|at| at < now)
-    }
-
-    fn expires(&self, event: EventId) -> Option<Time> {
-        self.endpoint.retry.max_age.map(|age| event.time() + age)
+    pub(crate) fn has_expired(&self, event: EventId, progress: Progress, now: Time) -> bool {
+        expires(&self.endpoint.retry, progress, event).is_some_and(|at| at < now)
     }
 
     /// Takes the first of a queue if it is too old to be tried: that needs no leave of anybody.
     pub(crate) fn expired_head(&self, now: Time) -> Option<Due> {
-        let heads = [self.fresh.first(), self.timed.first()];
-        heads.into_iter().flatten().find(|due| self.has_expired(due.event, now))
+        let mut heads = [self.fresh.head(), self.timed.head()].into_iter().flatten();
+        heads.find(|(due, row)| self.has_expired(due.event, row.progress, now)).map(|(due, _)| due)
     }
 
     /// When to look at it again if nothing happens before: something becomes due, may be dialled,
     /// or expires.
     pub(crate) fn next_look(&self, now: Time) -> Option<Time> {
-        let heads = [self.fresh.first(), self.timed.first()];
-        let expiry = heads.iter().flatten().filter_map(|due| self.expires(due.event)).min();
+        let heads = [self.fresh.head(), self.timed.head()];
+        let retry = &self.endpoint.retry;
+        let ends = |(due, row): &(Due, &Row)| expires(retry, row.progress, due.event);
+        let expiry = heads.iter().flatten().filter_map(ends).min();
         // only what is past its age is expired
-        let expiry = expiry.map(|at| at + std::time::Duration::from_micros(1));
+        let expiry = expiry.map(|at| at + Duration::from_micros(1));
         let from = self.dials_from();
-        let due = heads.iter().flatten().map(|due| due.at).min();
+        let due = heads.iter().flatten().map(|(due, _)| due.at).min();
         let ready = (!self.ready.is_empty()).then_some(Time::ZERO);
         let dial = ready.or(due).map(|at| at.max(from));
         let dial = dial.filter(|_| self.endpoint.state.is_active());

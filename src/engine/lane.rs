@@ -75,6 +75,11 @@ impl Shelf {
         self.rows.first_key_value().map(|(due, _)| *due)
     }
 
+    /// The first row, if it is known.
+    pub(crate) fn head(&self) -> Option<(Due, &Row)> {
+        self.rows.first_key_value().map(|(due, row)| (*due, row))
+    }
+
     /// Rows in memory.
     pub(crate) fn len(&self) -> usize {
         self.rows.len()

@@ -30,6 +30,7 @@ mod recover;
 mod replay;
 mod report;
 mod settle;
+mod sources;
 mod targets;
 pub mod words;
 
@@ -54,9 +55,11 @@ use crate::engine::prune::Sweeps;
 use crate::engine::replay::Replays;
 use crate::engine::replay::Stepped;
 pub use crate::engine::replay::words::*;
+pub use crate::engine::report::About;
 pub use crate::engine::report::Report;
 use crate::engine::report::Told;
 use crate::engine::settle::Settlement;
+use crate::engine::sources::Sources;
 pub use crate::engine::words::*;
 use crate::model::Class;
 use crate::model::DeliveryId;
@@ -70,6 +73,7 @@ use crate::model::Receipt;
 use crate::model::Record;
 use crate::model::StandingHold;
 use crate::model::Time;
+use crate::policy::ebb::Ebb;
 
 /// What a commit was for: what to do when it is safe.
 #[derive(Debug)]
@@ -115,8 +119,11 @@ pub struct Engine {
     body_bytes: usize,
     /// Deliveries promised to submissions whose commit is not safe yet.
     promised: u64,
+    /// How fast what is pending goes down.
+    ebb: Ebb,
     replays: Replays,
     holds: Vec<StandingHold>,
+    sources: Sources,
     disk_low: bool,
     draining: Draining,
     /// What it has told of itself.
@@ -161,8 +168,10 @@ impl Engine {
             backlogs: Backlogs::default(),
             body_bytes: 0,
             promised: 0,
+            ebb: Ebb::default(),
             replays: Replays::after(&recovered.replays),
             holds: recovered.holds.clone(),
+            sources: Sources::default(),
             disk_low: false,
             draining: Draining::No,
             told: Told::default(),
@@ -210,6 +219,8 @@ impl Engine {
             self.lanes.values_mut().for_each(|lane| lane.begin(now));
             self.first_sweep(now);
             self.replays.begin(now);
+            self.sources.begin(now);
+            self.ebb.begin(now);
         }
         while let Some((at, lane)) = self.timers.first().copied()
             && at <= now
@@ -275,7 +286,8 @@ impl Engine {
     fn disk_is_low(&mut self, now: Time, low: bool, out: &mut Vec<Effect>) {
         if low && !self.disk_low {
             let data = serde_json::json!({});
-            self.report(now, Report { kind: "disk.low", about: None, data }, out);
+            let about = About::Postrider;
+            self.report(now, Report { kind: "disk.low", about, data }, out);
         }
         self.disk_low = low;
     }
@@ -298,8 +310,12 @@ impl Engine {
         receipts: Vec<Receipt>,
         out: &mut Vec<Effect>,
     ) {
+        let before = self.pending();
         match self.tickets.remove(&ticket) {
-            Some(Pending::Admission(admission)) => self.admitted(now, admission, receipts, out),
+            // what is admitted has made no room, also where it turns out to be a duplicate
+            Some(Pending::Admission(admission)) => {
+                return self.admitted(now, admission, receipts, out);
+            }
             Some(Pending::Starts(starts)) => self.started(starts, receipts, out),
             Some(Pending::Settlements(settled)) => self.settled(now, settled, receipts, out),
             Some(Pending::Order(order)) => self.ordered(now, order, receipts, out),
@@ -308,6 +324,7 @@ impl Engine {
             Some(Pending::Replay(stepped)) => self.stepped(now, stepped, receipts, out),
             None => debug_assert!(false, "a ticket is answered once"),
         }
+        self.ebb.went(now, before.saturating_sub(self.pending()));
     }
 
     fn commit(&mut self, records: Vec<Record>, pending: Pending, out: &mut Vec<Effect>) {

@@ -2,9 +2,10 @@
 //!
 //! They go to endpoints that name their types, but never to the one that they are about, and what
 //! becomes of their own deliveries is not told. So they cannot feed themselves. The same thing
-//! about the same endpoint is told once in a window, with the count of what was left out.
+//! about the same endpoint or source is told once in a window, with the count of what was left out.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -31,13 +32,24 @@ const REMEMBERED_MAX: usize = 10_000;
 /// Who submits them.
 const SOURCE: &str = "postrider";
 
+/// What something is told of.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum About {
+    /// The daemon as a whole.
+    Postrider,
+    /// An endpoint. It is not told of itself.
+    Endpoint(EndpointNo),
+    /// The source of this identity.
+    Source(Arc<str>),
+}
+
 /// Something to tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// The type of the event, after `postrider.`.
     pub kind: &'static str,
-    /// The endpoint that it is about.
-    pub about: Option<EndpointNo>,
+    /// What it is about.
+    pub about: About,
     /// The payload, as JSON.
     pub data: Value,
 }
@@ -46,7 +58,7 @@ pub struct Report {
 #[derive(Debug, Default)]
 pub(crate) struct Told {
     /// When, and how often it would have been told since.
-    last: BTreeMap<(&'static str, Option<EndpointNo>), (Time, u64)>,
+    last: BTreeMap<(&'static str, About), (Time, u64)>,
     /// When it is looked next whether targets are kept; `None` while nobody wants to know.
     pub(crate) look: Option<Time>,
 }
@@ -54,7 +66,7 @@ pub(crate) struct Told {
 impl Told {
     /// Whether it is to be told now; then how often it was left out before.
     fn tell(&mut self, report: &Report, now: Time, window: Duration) -> Option<u64> {
-        let key = (report.kind, report.about);
+        let key = (report.kind, report.about.clone());
         if let Some((last, left_out)) = self.last.get_mut(&key)
             && now < *last + window
         {
@@ -63,7 +75,8 @@ impl Told {
         }
         let before = self.last.insert(key, (now, 0));
         if self.last.len() > REMEMBERED_MAX {
-            let oldest = self.last.iter().min_by_key(|(_, (at, _))| *at).map(|(key, _)| *key);
+            let oldest =
+                self.last.iter().min_by_key(|(_, (at, _))| *at).map(|(key, _)| key.clone());
             oldest.and_then(|key| self.last.remove(&key));
         }
         Some(before.map_or(0, |(_, left_out)| left_out))
@@ -81,7 +94,7 @@ impl Engine {
 
     fn report_of(&self, now: Time, notice: &Notice) -> Option<Report> {
         let name = |no: EndpointNo| self.name(no).map_or("", |name| name);
-        let about = |kind, no: EndpointNo, data| Some(Report { kind, about: Some(no), data });
+        let about = |kind, no, data| Some(Report { kind, about: About::Endpoint(no), data });
         let dead = |delivery: DeliveryId, reason: &str, attempts: u16| {
             // what becomes of these is not told
             let data = json!({
@@ -126,8 +139,9 @@ impl Engine {
         let targets: Vec<_> = self
             .lanes
             .values()
-            .filter(|lane| wants(&lane.endpoint.types) && Some(lane.endpoint.no) != report.about)
+            .filter(|lane| wants(&lane.endpoint.types))
             .map(|lane| lane.endpoint.no)
+            .filter(|no| About::Endpoint(*no) != report.about)
             .collect();
         let full = self.pending() >= self.limits.pending_max;
         if targets.is_empty() || full || self.draining != Draining::No {

@@ -142,10 +142,10 @@ impl Engine {
         for delivery in ready {
             let Some(lane) = self.lanes.get(&delivery.endpoint) else { continue };
             let removal = lane.removal.as_ref().map(|removal| removal.next);
-            let expired = lane.has_expired(delivery.event, now);
             let Some(flight) = self.flights.get_mut(delivery) else { continue };
             flight.phase = Phase::Settling;
             let (before, due) = (flight.progress, flight.due);
+            let expired = lane.has_expired(delivery.event, before, now);
             self.free_place(delivery);
             let next = match removal {
                 Some(next) => next,

@@ -1,5 +1,5 @@
-//! Whether endpoints keep their targets: late, slow, failing and silent ones are told, where
-//! anybody wants to know.
+//! Whether endpoints keep their targets: late, slow, failing and silent ones are told, and silent
+//! sources, where anybody wants to know.
 
 use std::time::Duration;
 
@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::engine::Engine;
 use crate::engine::lane::Lane;
+use crate::engine::report::About;
 use crate::engine::report::Report;
 use crate::engine::words::Effect;
 use crate::model::Attempt;
@@ -80,7 +81,8 @@ impl Engine {
         // silence begins when it is first listened for
         let new = self.lanes.values_mut().filter(|lane| lane.last_event == Time::ZERO);
         new.for_each(|lane| lane.last_event = now);
-        let reports: Vec<_> = self.lanes.values().flat_map(|lane| missed(lane, now)).collect();
+        let mut reports: Vec<_> = self.lanes.values().flat_map(|lane| missed(lane, now)).collect();
+        reports.extend(self.silent_sources(now));
         reports.into_iter().for_each(|report| self.report(now, report, out));
     }
 
@@ -97,7 +99,7 @@ fn missed(lane: &Lane, now: Time) -> Vec<Report> {
     let name = &*lane.endpoint.name;
     let mut reports = Vec::new();
     let mut tell = |kind, data| {
-        reports.push(Report { kind, about: Some(lane.endpoint.no), data });
+        reports.push(Report { kind, about: About::Endpoint(lane.endpoint.no), data });
     };
     let beats = lane.pulse.beats(now);
     let span_s = pulse::SPAN.as_secs();

@@ -30,6 +30,7 @@ use crate::model::Receipt;
 use crate::model::Record;
 use crate::model::Replay;
 use crate::model::ReplayId;
+use crate::model::Source;
 use crate::model::StandingHold;
 use crate::model::Submission;
 use crate::model::Time;
@@ -149,6 +150,8 @@ pub enum Command {
     Drain,
     /// Undo a drain.
     Undrain,
+    /// These are the sources that have names from now on.
+    Sources(Vec<Source>),
     /// Things are kept for so long from now on.
     Retain(Retention),
 }
@@ -257,7 +260,10 @@ pub struct Admitted {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// As many deliveries are pending as may be.
-    QueueFull,
+    QueueFull {
+        /// How long it takes until there is room, as far as that can be told.
+        wait: Duration,
+    },
     /// The disk is nearly full.
     DiskLow,
     /// The daemon is about to stop.

@@ -47,10 +47,14 @@ pub(super) fn rejection(rejection: &Rejection) -> Answer {
     let mut answer = with_body(status, PROBLEM_CONTENT_TYPE, problem);
     let usual = || problem.known_code().and_then(Code::retry_after);
     if let Some(wait) = rejection.wait.or_else(usual) {
-        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds(wait)));
     }
     answer
+}
+
+/// Whole seconds, never less than the span.
+fn seconds(span: Duration) -> u64 {
+    span.as_secs() + u64::from(span.subsec_nanos() > 0)
 }
 
 fn with_body(status: StatusCode, content_type: &'static str, body: &impl Serialize) -> Answer {
@@ -70,12 +74,23 @@ pub fn located(mut answer: Answer, event: EventId) -> Answer {
     answer
 }
 
-/// The problem that a refusal is.
-pub fn refused(refusal: &Refusal) -> Problem {
+/// The answer that a refusal is.
+pub(super) fn refused(refusal: &Refusal) -> Rejection {
+    let wait = match refusal {
+        Refusal::QueueFull { wait } => Some(*wait),
+        _ => None,
+    };
+    Rejection { problem: problem(refusal), wait }
+}
+
+fn problem(refusal: &Refusal) -> Problem {
     match refusal {
-        Refusal::QueueFull => Problem::new(
+        Refusal::QueueFull { wait } => Problem::new(
             Code::QueueFull,
-            "as many deliveries are pending as ingest.max_pending allows; try again later",
+            format!(
+                "as many deliveries are pending as ingest.max_pending allows; try again in {} s",
+                seconds(*wait)
+            ),
         ),
         Refusal::DiskLow => Problem::new(
             Code::DiskLow,

@@ -1,5 +1,6 @@
 //! Reading a request's body within its limits.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,12 +14,12 @@ use hyper::body::Body;
 use crate::model::problem::Code;
 use crate::model::view::Problem;
 
-/// The body, if it is no longer than `bytes_max` and arrives in time. What says at the start that
-/// it is longer is refused before a byte of it is read.
+/// The body, if it is no longer than `bytes_max`, the limit of `key`, and arrives in time. What
+/// says at the start that it is longer is refused before a byte of it is read.
 pub(super) async fn read<B>(
     headers: &HeaderMap,
     body: B,
-    bytes_max: usize,
+    (bytes_max, key): (usize, &(dyn Display + Sync)),
     timeout: Duration,
 ) -> Result<Bytes, Problem>
 where
@@ -30,7 +31,7 @@ where
         return Err(Problem::new(Code::UnsupportedMediaType, detail));
     }
     let too_large = || {
-        let detail = format!("the body is longer than the {bytes_max} bytes allowed here");
+        let detail = format!("the body is longer than {bytes_max} bytes, the limit of {key}");
         Problem::new(Code::PayloadTooLarge, detail)
     };
     let announced = body.size_hint().exact();

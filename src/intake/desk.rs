@@ -54,6 +54,9 @@ pub trait Desk: Send + Sync + 'static {
     /// A new id for a request.
     fn request_id(&self) -> String;
 
+    /// So many events of a source were refused with this problem code: for metrics.
+    fn refused(&self, source: &str, code: &str, events: usize);
+
     /// A request was answered: for metrics.
     fn answered(&self, outcome: &Outcome, payload_bytes: usize, began: Time);
 }

@@ -33,8 +33,12 @@ pub use desk::Own;
 pub use service::Intake;
 pub use service::Peer;
 
-use std::num::NonZeroU32;
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
+
+use crate::model::Rate;
+use crate::model::TypeGlob;
 
 /// Whether an idempotency key must come with a submission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,8 +60,10 @@ pub struct Settings {
     pub batch_events_max: usize,
     /// The largest batch request, in bytes.
     pub batch_bytes_max: usize,
-    /// The most events in a second from one source; `None` for no limit.
-    pub rate_max: Option<NonZeroU32>,
+    /// How fast one source may submit events; `None`: as fast as it can.
+    pub rate_max: Option<Rate>,
+    /// What sources with names are held to besides, by identity.
+    pub sources: HashMap<Arc<str>, SourceTerms>,
     /// The most relays that an event may have passed through.
     pub hops_max: u8,
     /// Whether payloads must be JSON.
@@ -66,4 +72,17 @@ pub struct Settings {
     pub idempotency: Idempotency,
     /// How long a request's body may take to arrive.
     pub body_timeout: Duration,
+}
+
+/// What a source with a name is held to.
+#[derive(Clone, Debug)]
+pub struct SourceTerms {
+    /// Its name.
+    pub name: Arc<str>,
+    /// It may submit events of these types.
+    pub types: Vec<TypeGlob>,
+    /// Its largest payload, in bytes, if that is less than anybody's.
+    pub payload_bytes_max: Option<usize>,
+    /// How fast it may submit events, in place of what holds for all.
+    pub rate: Option<Rate>,
 }

@@ -5,6 +5,8 @@ use serde::Serialize;
 use crate::engine::Admitted;
 use crate::engine::Refusal;
 use crate::intake::answer;
+use crate::intake::answer::Rejection;
+use crate::model::Code;
 use crate::model::Submission;
 use crate::model::view::Accepted;
 use crate::model::view::Fault;
@@ -50,7 +52,8 @@ impl ItemResult {
     }
 }
 
-/// Every fault of every item, each with its index before its pointer.
+/// Every fault of every item, each with its index before its pointer. Where nothing else is wrong
+/// than types that the source may not submit, or payloads that are too large, that is the answer.
 pub(super) fn checks_failed(items: &[Result<Submission, Box<Problem>>]) -> Problem {
     let mut faults = Vec::new();
     for (index, problem) in
@@ -65,17 +68,28 @@ pub(super) fn checks_failed(items: &[Result<Submission, Box<Problem>>]) -> Probl
             faults.push(Fault { pointer, ..fault.clone() });
         }
     }
-    Problem::invalid(faults)
+    let mut codes = items.iter().filter_map(|item| item.as_ref().err()?.known_code());
+    let only = codes.next().filter(|first| codes.all(|code| code == *first));
+    let only = only.filter(|code| matches!(code, Code::TypeNotAllowed | Code::PayloadTooLarge));
+    match (only, faults.as_slice()) {
+        (Some(code), [first, ..]) => {
+            let detail =
+                format!("event {}: {}", first.pointer.trim_start_matches('/'), first.detail);
+            Problem { errors: faults, ..Problem::new(code, detail) }
+        }
+        _ => Problem::invalid(faults),
+    }
 }
 
 /// The problem of a batch of which nothing was admitted: that of the first item with one of its
 /// own.
-pub(super) fn refused_as_a_whole(answers: &[Result<Admitted, Refusal>]) -> Option<Problem> {
+pub(super) fn refused_as_a_whole(answers: &[Result<Admitted, Refusal>]) -> Option<Rejection> {
     if answers.iter().any(Result::is_ok) {
         return None;
     }
     let mut refusals = answers.iter().enumerate().filter_map(|(i, a)| Some((i, a.as_ref().err()?)));
     let (index, refusal) = refusals.find(|(_, refusal)| **refusal != Refusal::WithOthers)?;
-    let problem = answer::refused(refusal);
-    Some(Problem { detail: format!("event {index}: {}", problem.detail), ..problem })
+    let Rejection { problem, wait } = answer::refused(refusal);
+    let detail = format!("event {index}: {}", problem.detail);
+    Some(Rejection { problem: Problem { detail, ..problem }, wait })
 }

@@ -1,5 +1,6 @@
 //! From request to answer.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -32,7 +33,7 @@ use crate::intake::results::ItemResult;
 use crate::intake::results::Results;
 use crate::intake::results::checks_failed;
 use crate::intake::results::refused_as_a_whole;
-use crate::intake::terms;
+use crate::intake::terms::Terms;
 use crate::model::DeliveryId;
 use crate::model::Submission;
 use crate::model::problem::Code;
@@ -80,8 +81,8 @@ impl<D: Desk> Intake<D> {
     {
         let began = self.desk.now();
         let request_id = self.desk.request_id();
-        let mut payload_bytes = 0;
-        let answered = self.route(peer, request, &mut payload_bytes).await;
+        let mut seen = Seen::default();
+        let answered = self.route(peer, request, &mut seen).await;
         let (mut answer, code) = match answered {
             Ok(answer) => (answer, None),
             Err(Rejection { problem, wait }) => {
@@ -94,11 +95,16 @@ impl<D: Desk> Intake<D> {
             answer.headers_mut().insert("x-request-id", value);
         }
         let outcome = match code {
-            Some(code) => Outcome::Refused(code),
+            Some(code) => {
+                if seen.events > 0 {
+                    self.desk.refused(&peer.source, &code, seen.events);
+                }
+                Outcome::Refused(code)
+            }
             None if answer.headers().contains_key(REPLAYED) => Outcome::Replayed,
             None => Outcome::Taken,
         };
-        self.desk.answered(&outcome, payload_bytes, began);
+        self.desk.answered(&outcome, seen.payload_bytes, began);
         answer
     }
 
@@ -106,7 +112,7 @@ impl<D: Desk> Intake<D> {
         &self,
         peer: &Peer,
         request: Request<B>,
-        payload_bytes: &mut usize,
+        seen: &mut Seen,
     ) -> Result<Answer, Rejection>
     where
         B: Body<Data = Bytes> + Send,
@@ -128,56 +134,52 @@ impl<D: Desk> Intake<D> {
             let problem = Problem::new(Code::MethodNotAllowed, "events are submitted with POST");
             return Err(problem.into());
         }
-        let hops = terms::hops(&head.headers, settings.hops_max)?;
         let form = Form::of(rest, &head.headers).ok_or_else(|| no_such_path(path))?;
+        seen.events = 1;
+        let terms = Terms::of(&settings, &peer.source, &head.headers)?;
         let batch = matches!(form, Form::Batch | Form::Cloud(Mode::Batch));
-        let bytes_max = match form {
-            _ if batch => settings.batch_bytes_max,
-            Form::Raw(_) => settings.payload_bytes_max,
-            _ => settings.payload_bytes_max.saturating_mul(2) + ENVELOPE_BYTES,
+        let most = terms.payload_max();
+        let limit: (usize, &(dyn Display + Sync)) = match form {
+            _ if batch => (settings.batch_bytes_max, &"ingest.max_batch_bytes"),
+            Form::Raw(_) => (most.bytes, &most),
+            _ => (most.bytes.saturating_mul(2) + ENVELOPE_BYTES, &most),
         };
-        let partial = match query {
-            "" => false,
-            "partial=1" if batch => true,
-            other => {
-                let detail = format!("unknown query {other:?}");
-                return Err(Problem::new(Code::Validation, detail).into());
-            }
-        };
+        let partial = partial(query, batch)?;
         if batch && head.headers.contains_key("idempotency-key") {
             let detail = "one Idempotency-Key cannot stand for many events: give each its own, \
                           as idempotency_key (or as source and id of a CloudEvent)";
             return Err(Problem::new(Code::Validation, detail).into());
         }
-        let body = body::read(&head.headers, body, bytes_max, settings.body_timeout).await?;
-        *payload_bytes = body.len();
+        let body = body::read(&head.headers, body, limit, settings.body_timeout).await?;
+        seen.payload_bytes = body.len();
         match form {
             Form::Raw(name) => {
-                self.one(raw::read(name, &head.headers, body, &peer.source), &settings, hops).await
+                self.one(raw::read(name, &head.headers, body, &peer.source), &terms).await
             }
             Form::Envelope => {
                 let mut item = envelope::read(&body, &peer.source);
                 if let Ok(submission) = &mut item {
                     key_from_header(submission, &head.headers)?;
                 }
-                self.one(item, &settings, hops).await
+                self.one(item, &terms).await
             }
             Form::Batch => {
                 let items = batch::read(&body, &peer.source, settings.batch_events_max)?;
-                self.many(items, partial, &settings, hops).await
+                seen.events = items.len();
+                self.many(&peer.source, items, partial, &terms).await
             }
             Form::Cloud(Mode::Structured) => {
                 let item = cloudevents::structured(&head.headers, &body, &peer.source);
-                self.one(item, &settings, hops).await
+                self.one(item, &terms).await
             }
             Form::Cloud(Mode::Binary) => {
-                self.one(cloudevents::binary(&head.headers, body, &peer.source), &settings, hops)
-                    .await
+                self.one(cloudevents::binary(&head.headers, body, &peer.source), &terms).await
             }
             Form::Cloud(Mode::Batch) => {
                 let items_max = settings.batch_events_max;
                 let items = cloudevents::batch(&head.headers, &body, &peer.source, items_max)?;
-                self.many(items, partial, &settings, hops).await
+                seen.events = items.len();
+                self.many(&peer.source, items, partial, &terms).await
             }
         }
     }
@@ -192,9 +194,9 @@ impl<D: Desk> Intake<D> {
         }
     }
 
-    async fn one(&self, item: Item, settings: &Settings, hops: u8) -> Result<Answer, Rejection> {
-        let submission = terms::check(item, settings, hops).map_err(|problem| *problem)?;
-        self.pace(&submission.source, 1, settings)?;
+    async fn one(&self, item: Item, terms: &Terms<'_>) -> Result<Answer, Rejection> {
+        let submission = terms.check(item).map_err(|problem| *problem)?;
+        self.pace(&submission.source, 1, terms)?;
         let event_type = submission.event_type.clone();
         let answers = self.desk.submit(vec![submission], SubmitMode::Whole).await;
         let admitted = answers
@@ -214,13 +216,12 @@ impl<D: Desk> Intake<D> {
 
     async fn many(
         &self,
+        source: &Arc<str>,
         items: Vec<Item>,
         partial: bool,
-        settings: &Settings,
-        hops: u8,
+        terms: &Terms<'_>,
     ) -> Result<Answer, Rejection> {
-        let check = |item| terms::check(item, settings, hops);
-        let items: Vec<_> = items.into_iter().map(check).collect();
+        let items: Vec<_> = items.into_iter().map(|item| terms.check(item)).collect();
         if !partial && items.iter().any(Result::is_err) {
             return Err(checks_failed(&items).into());
         }
@@ -237,13 +238,13 @@ impl<D: Desk> Intake<D> {
                 Err(problem) => problems.push(Some(*problem)),
             }
         }
-        if let Some(first) = submissions.first() {
-            self.pace(&first.source, submissions.len(), settings)?;
+        if !submissions.is_empty() {
+            self.pace(source, submissions.len(), terms)?;
         }
         let mode = if partial { SubmitMode::Partial } else { SubmitMode::Whole };
         let answers = self.desk.submit(submissions, mode).await.ok_or_else(ended)?;
         if !partial && let Some(refused) = refused_as_a_whole(&answers) {
-            return Err(refused.into());
+            return Err(refused);
         }
         let mut answers = answers.into_iter().zip(types);
         let results: Vec<_> = problems
@@ -254,10 +255,13 @@ impl<D: Desk> Intake<D> {
                     Some(problem) => Err(problem),
                     None => match answers.next() {
                         Some((Ok(admitted), kind)) => Ok(self.accepted(admitted, &kind)),
-                        Some((Err(refusal), _)) => Err(answer::refused(&refusal)),
+                        Some((Err(refusal), _)) => Err(answer::refused(&refusal).problem),
                         None => Err(ended()),
                     },
                 };
+                if let Err(problem) = &outcome {
+                    self.desk.refused(source, &problem.code, 1);
+                }
                 ItemResult::new(index, outcome)
             })
             .collect();
@@ -268,14 +272,11 @@ impl<D: Desk> Intake<D> {
     }
 
     /// Refuses events of a source that sends them faster than it may.
-    fn pace(&self, source: &Arc<str>, events: usize, settings: &Settings) -> Result<(), Rejection> {
-        let Some(rate) = settings.rate_max else { return Ok(()) };
-        self.rates.take(source, events, rate, self.desk.now()).map_err(|wait| {
-            let detail = format!(
-                "{source} sends more than the {rate} events a second of ingest.max_rate; \
-                 try again in {} ms",
-                wait.as_micros().div_ceil(1_000)
-            );
+    fn pace(&self, source: &Arc<str>, events: usize, terms: &Terms<'_>) -> Result<(), Rejection> {
+        let Some(rate) = terms.rate() else { return Ok(()) };
+        self.rates.take(source, events, &rate, self.desk.now()).map_err(|wait| {
+            let (limit, millis) = (terms.too_fast(source, &rate), wait.as_micros().div_ceil(1_000));
+            let detail = format!("{limit}; try again in {millis} ms");
             Rejection { problem: Problem::new(Code::RateLimited, detail), wait: Some(wait) }
         })
     }
@@ -299,6 +300,15 @@ impl<D: Desk> Intake<D> {
     }
 }
 
+/// What is known of a request so far.
+#[derive(Default)]
+struct Seen {
+    /// The length of its body.
+    payload_bytes: usize,
+    /// Events that it submits: at least one if it submits any.
+    events: usize,
+}
+
 /// What a path and its content type say that the body is.
 enum Form<'a> {
     Raw(&'a str),
@@ -314,6 +324,15 @@ impl Form<'_> {
             "" => Some(cloudevents::mode(headers).map_or(Form::Envelope, Form::Cloud)),
             _ => rest.strip_prefix('/').map(Form::Raw),
         }
+    }
+}
+
+/// Whether a query asks for what can be done of a batch.
+fn partial(query: &str, batch: bool) -> Result<bool, Problem> {
+    match query {
+        "" => Ok(false),
+        "partial=1" if batch => Ok(true),
+        other => Err(Problem::new(Code::Validation, format!("unknown query {other:?}"))),
     }
 }
 

@@ -18,6 +18,7 @@ pub mod replay;
 pub mod view;
 pub mod queue;
 pub mod problem;
+pub mod source;
 
 pub use attempt::{
     Attempt, DeadReason, Excerpt, Next, Outcome, Phases, Step, StepKind, WaitReason,
@@ -37,4 +38,5 @@ pub use replay::{
     Replay, ReplayAction, ReplayCounts, ReplayFilter, ReplayMove, ReplayState, ReplayStep,
 };
 pub use retention::{Horizons, Kept, Look, Prune, Pruned};
+pub use source::Source;
 pub use time::Time;

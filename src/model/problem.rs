@@ -10,6 +10,8 @@ use crate::model::id::EventId;
 use crate::model::view::Fault;
 use crate::model::view::Problem;
 
+/// How long a caller is asked to wait where nobody knows how long that takes.
+pub const NOBODY_KNOWS: Duration = Duration::from_secs(60);
 /// The media type of a [`Problem`] (RFC 9457, section 3).
 pub const PROBLEM_CONTENT_TYPE: &str = "application/problem+json";
 
@@ -120,11 +122,12 @@ impl Code {
     /// What the answer's `Retry-After` says, unless the caller knows better.
     pub const fn retry_after(self) -> Option<Duration> {
         match self {
-            Code::IdempotencyInProgress | Code::RateLimited | Code::QueueFull | Code::Starting => {
+            Code::IdempotencyInProgress | Code::RateLimited | Code::Starting => {
                 Some(Duration::from_secs(1))
             }
             Code::Draining => Some(Duration::from_secs(5)),
-            Code::DiskLow | Code::StoreFull => Some(Duration::from_secs(30)),
+            // nobody knows when a person will make room
+            Code::QueueFull | Code::DiskLow | Code::StoreFull => Some(NOBODY_KNOWS),
             _ => None,
         }
     }

@@ -76,6 +76,8 @@ pub struct Progress {
     pub plan_from: u16,
     /// How many of its attempts in a row were cut short by the death of the process.
     pub interrupted: u16,
+    /// Whether a person has asked for it to be sent again: then it does not get too old.
+    pub requested: bool,
     /// The key that it is ordered by, if it is.
     pub order: Option<OrderKey>,
 }
@@ -100,6 +102,7 @@ impl Progress {
             StepKind::Command { .. } => {
                 self.plan_from = self.attempts;
                 self.interrupted = 0;
+                self.requested = matches!(step.next, Next::Wait { .. });
             }
             StepKind::Rule | StepKind::Duplicate { .. } => {}
         }

@@ -60,8 +60,11 @@ pub struct EventView {
     pub event_type: String,
     /// When it was admitted.
     pub accepted_at: Time,
-    /// Who submitted it.
+    /// Who submitted it: the name of the source, where it has one.
     pub source: String,
+    /// The stable identity of the source, such as `uid:1000`.
+    #[serde(default)]
+    pub source_id: String,
     /// The media type of its payload.
     pub content_type: String,
     /// The length of its payload.
@@ -231,7 +234,7 @@ impl std::fmt::Debug for CreatedEndpoint {
 /// What a reload changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReloadView {
-    /// What is different now: keys of the configuration, and `endpoint.NAME`.
+    /// What is different now: keys of the configuration, `endpoint.NAME` and `source.NAME`.
     pub changed: Vec<String>,
     /// Keys whose new value counts only after a restart.
     pub needs_restart: Vec<String>,

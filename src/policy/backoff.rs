@@ -78,10 +78,15 @@ pub fn after_attempt(
     } else {
         (planned, WaitReason::Schedule)
     };
-    match policy.max_age {
-        Some(age) if due > event.time() + age => Next::Dead { reason: DeadReason::Expired },
+    match expires(policy, before, event) {
+        Some(at) if due > at => Next::Dead { reason: DeadReason::Expired },
         _ => Next::Wait { due, why },
     }
+}
+
+/// When a delivery gets too old to be tried, if ever. One that a person has asked for does not.
+pub fn expires(policy: &RetryPolicy, progress: Progress, event: EventId) -> Option<Time> {
+    policy.max_age.filter(|_| !progress.requested).map(|age| event.time() + age)
 }
 
 /// What follows when the process died during an attempt: again at once the first time, then with

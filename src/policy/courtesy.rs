@@ -8,11 +8,15 @@
 //! the background yields to the foreground by its own measurement).
 //!
 //! What "without them" is has to be measured again and again: every `EBB_EVERY` backlogs hold
-//! back for a moment. Without live traffic there is nobody to yield to, and no pace.
+//! back for a moment. One such look may fall into a bad moment of the machine, so the median of the
+//! last few counts. And since what is felt may be somebody else's doing, yielding has a limit:
+//! backlogs take up one delivery for so many new events, whatever these feel. Without live traffic
+//! there is nobody to yield to, and no pace.
 //!
 //! It is a pace and not a number of places, because a delivery that hangs costs nothing, and would
 //! keep its place from others.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::model::Time;
@@ -20,18 +24,21 @@ use crate::model::Time;
 /// A look at live traffic lasts so long at least ...
 const LOOK: Duration = Duration::from_millis(200);
 /// ... and until so many of its commits have been seen.
-const LOOK_COMMITS: usize = 8;
+const LOOK_COMMITS: usize = 16;
 /// Commits of one look that are remembered, at most.
 const LOOK_COMMITS_MAX: usize = 256;
 /// Where a look has not come to its end in this time, there is hardly any live traffic, and
 /// nothing is held back for it.
 const THIN: Duration = Duration::from_secs(2);
-/// So often backlogs hold back.
+/// So often backlogs hold back ...
 const EBB_EVERY: Duration = Duration::from_secs(10);
+/// ... and the median of so many of these looks is what a commit takes without them.
+const EBBS: usize = 5;
 /// Live traffic feels it when the median commit takes longer than without backlogs, by this factor
-/// and by this time.
+/// and by this time, in most of so many looks.
 const FELT_FACTOR: f64 = 1.5;
 const FELT_US: f64 = 300.0;
+const FELT_LOOKS: usize = 3;
 /// What is left of the pace when live traffic feels it.
 const AFTER_FELT: f64 = 0.6;
 /// What the pace grows by, while it is used in full and nobody feels it.
@@ -40,6 +47,8 @@ const GROWTH: f64 = 1.25;
 const START: f64 = 200.0;
 const LEAST: f64 = 20.0;
 const MOST: f64 = 100_000.0;
+/// Deliveries of backlogs for each commit of live traffic, at least.
+const SHARE: f64 = 0.5;
 /// What was not used up stays for so long.
 const SPARED: Duration = Duration::from_millis(5);
 
@@ -49,8 +58,13 @@ pub struct Courtesy {
     per_second: f64,
     /// Not before this, the next delivery of a backlog.
     next: Time,
-    /// The median commit of live traffic while backlogs hold back, in microseconds.
-    alone_us: f64,
+    /// The median commit of live traffic in the last looks while backlogs held back, in
+    /// microseconds; the latest last.
+    alone_us: VecDeque<f64>,
+    /// The same in the last looks since the pace was lowered.
+    lately_us: VecDeque<f64>,
+    /// Commits of live traffic a second, in the last look.
+    live: f64,
     tide: Tide,
     look: Option<Look>,
     /// Live traffic was too thin to look at, when last it was tried.
@@ -71,6 +85,7 @@ enum Tide {
 struct Look {
     began: Time,
     took_us: Vec<f64>,
+    commits: u32,
     /// Deliveries of backlogs that were taken up.
     taken: u32,
     /// Whether one more would have been.
@@ -79,8 +94,16 @@ struct Look {
 
 impl Default for Courtesy {
     fn default() -> Courtesy {
-        let (per_second, next) = (START, Time::ZERO);
-        Courtesy { per_second, next, alone_us: 0.0, tide: Tide::Turning, look: None, thin: false }
+        Courtesy {
+            per_second: START,
+            next: Time::ZERO,
+            alone_us: VecDeque::new(),
+            lately_us: VecDeque::new(),
+            live: 0.0,
+            tide: Tide::Turning,
+            look: None,
+            thin: false,
+        }
     }
 }
 
@@ -111,7 +134,7 @@ impl Courtesy {
             return;
         }
         let pace = match self.tide {
-            Tide::Flow { .. } => self.per_second,
+            Tide::Flow { .. } => self.per_second.max(SHARE * self.live),
             Tide::Turning | Tide::Ebb => LEAST,
         };
         let gap = Duration::from_secs_f64(1.0 / pace);
@@ -129,6 +152,7 @@ impl Courtesy {
             *look = Look::begin(now);
             self.thin = true;
         }
+        look.commits = look.commits.saturating_add(1);
         if look.took_us.len() < LOOK_COMMITS_MAX {
             look.took_us.push(took.as_secs_f64() * 1e6);
         }
@@ -145,17 +169,21 @@ impl Courtesy {
             *self = Courtesy::default();
             return;
         }
-        let took_us = median(look.took_us);
+        self.live = f64::from(look.commits) / now.since(look.began).as_secs_f64();
+        let took_us = median(&look.took_us);
         self.tide = match self.tide {
             Tide::Turning => Tide::Ebb,
             Tide::Ebb => {
-                self.alone_us = took_us;
+                remember(&mut self.alone_us, took_us, EBBS);
                 Tide::Flow { since: now }
             }
             Tide::Flow { since } => {
-                if took_us > FELT_FACTOR * self.alone_us + FELT_US {
+                let felt_us = FELT_FACTOR * median(&self.alone_us) + FELT_US;
+                remember(&mut self.lately_us, took_us, FELT_LOOKS);
+                if self.lately_us.len() == FELT_LOOKS && median(&self.lately_us) > felt_us {
                     self.per_second = (self.per_second * AFTER_FELT).max(LEAST);
-                } else if look.wanted {
+                    self.lately_us.clear();
+                } else if look.wanted && took_us <= felt_us {
                     self.per_second = (self.per_second * GROWTH).min(MOST);
                 }
                 if now.since(since) >= EBB_EVERY { Tide::Turning } else { self.tide }
@@ -166,13 +194,22 @@ impl Courtesy {
 
 impl Look {
     fn begin(now: Time) -> Look {
-        Look { began: now, took_us: Vec::new(), taken: 0, wanted: false }
+        Look { began: now, took_us: Vec::new(), commits: 0, taken: 0, wanted: false }
     }
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+fn median<'a>(values: impl IntoIterator<Item = &'a f64>) -> f64 {
+    let mut values: Vec<_> = values.into_iter().copied().collect();
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(0.0)
+}
+
+/// The last so many values.
+fn remember(values: &mut VecDeque<f64>, value: f64, most: usize) {
+    if values.len() == most {
+        values.pop_front();
+    }
+    values.push_back(value);
 }
 
 #[cfg(test)]
@@ -182,9 +219,14 @@ mod tests {
     /// Live traffic of 500 commits a second for so long. A backlog takes what it may, up to 20 at
     /// a time; `cost` says how long a commit takes, in us, where so many of them are taken up a
     /// second. Answers these paces, averaged over a second each.
-    fn live(courtesy: &mut Courtesy, from: Time, secs: u64, cost: fn(u64) -> u64) -> Vec<u64> {
+    fn live(
+        courtesy: &mut Courtesy,
+        from: Time,
+        secs: u64,
+        mut cost: impl FnMut(u64) -> u64,
+    ) -> Vec<u64> {
         let mut paces = Vec::new();
-        let mut taken_lately = std::collections::VecDeque::new();
+        let mut taken_lately = VecDeque::new();
         for second in 0..secs {
             let mut taken = 0;
             for tick in 0..500 {
@@ -238,11 +280,36 @@ mod tests {
     #[test]
     fn live_traffic_that_gets_slow_by_itself_is_found_out() {
         let mut courtesy = Courtesy::default();
-        live(&mut courtesy, Time::from_secs(1), 9, |_| 2_000);
-        let paces = live(&mut courtesy, Time::from_secs(10), 30, |_| 20_000);
+        live(&mut courtesy, Time::from_secs(1), 4, |_| 2_000);
+        let paces = live(&mut courtesy, Time::from_secs(5), 30, |_| 20_000);
         let least = paces.iter().min();
         assert!(least < Some(&500), "at first it may be the backlog's fault: {paces:?}");
         assert!(paces.last() > Some(&1_000), "and then it turns out not to be: {paces:?}");
+    }
+
+    #[test]
+    fn whatever_is_felt_backlogs_get_their_share() {
+        let mut courtesy = Courtesy::default();
+        let paces = live(&mut courtesy, Time::from_secs(1), 30, |pace| 2_000 + 100 * pace);
+        let mean = paces[10..].iter().sum::<u64>() / 20;
+        assert!((200..300).contains(&mean), "half of 500 a second: {mean}: {paces:?}");
+    }
+
+    #[test]
+    fn a_machine_that_is_slow_now_and_then_holds_nothing_back() {
+        for seed in 0..20 {
+            let (mut rng, mut courtesy) = (fastrand::Rng::with_seed(seed), Courtesy::default());
+            let (mut commits, mut percent) = (0, 100);
+            let paces = live(&mut courtesy, Time::from_secs(1), 60, |_| {
+                commits += 1;
+                if commits % 100 == 0 {
+                    percent = rng.u64(50..200);
+                }
+                20 * percent
+            });
+            let mean = paces[30..].iter().sum::<u64>() / 30;
+            assert!(mean > 1_500, "seed {seed}: {mean}: {paces:?}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub mod backoff;
 pub mod breaker;
 pub mod courtesy;
 pub mod dedupe;
+pub mod ebb;
 pub mod header;
 pub mod keys;
 pub mod order;

@@ -41,6 +41,9 @@ const COMMANDS: &[&str] = &[
     "endpoint resume",
     "endpoint enable",
     "endpoint test",
+    "source",
+    "source list",
+    "source show",
     "version",
     "run",
     "demo",
@@ -87,7 +90,7 @@ fn help_is_as_kept() {
 
 #[test]
 fn every_command_has_its_help_kept() {
-    for parent in ["", "event", "delivery", "replay", "endpoint", "secret", "config"] {
+    for parent in ["", "event", "delivery", "replay", "endpoint", "source", "secret", "config"] {
         let mut args: Vec<&str> = parent.split_whitespace().collect();
         args.push("--help");
         for name in listed(&run(&args).stdout) {

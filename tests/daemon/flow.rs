@@ -167,4 +167,9 @@ fn what_is_too_old_dies_where_it_waits() {
     assert_eq!(receiver.so_far().len(), 0);
     let line = daemon.logged("delivery.dead");
     assert!(line.contains("\"reason\":\"expired\""), "{line}");
+    // who asks for it again knows how old it is
+    assert_eq!(daemon.ask(&Request::post(&format!("{path}/retry"), "{}")).status, 202);
+    assert_eq!(daemon.show(&path)["state"], "held");
+    daemon.ask(&Request::post("/v1/endpoints/billing/resume", "{}"));
+    daemon.until("it is delivered", || daemon.show(&path)["state"] == "delivered");
 }

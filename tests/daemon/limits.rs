@@ -76,11 +76,29 @@ fn a_full_queue_is_said_with_a_time_to_come_back() {
     assert_eq!((full.status, full.json()["code"].as_str()), (503, Some("queue-full")));
     assert_eq!(
         (full.headers["retry-after"].as_str(), full.json()["retryable"].as_bool()),
-        ("1", Some(true))
+        ("60", Some(true)),
+        "nobody knows when a person lets the endpoint's deliveries go"
     );
+    assert!(full.json()["detail"].as_str().unwrap().ends_with("try again in 60 s"));
     daemon.ask(&Request::post("/v1/endpoints/billing/resume", ""));
     receiver.arrivals(2);
     daemon.until("there is room", || daemon.submit(&raw("x")).status == 202);
+    daemon.until("all are delivered", || daemon.show("/v1/status")["delivered"] == 3);
+    daemon.ask(&Request::post("/v1/endpoints/billing/pause", "{}"));
+    let batch = "{\"type\":\"a.b\",\"data\":1}\n".repeat(2);
+    assert_eq!(daemon.submit(&Request::post("/v1/events:batch", &batch)).status, 202);
+    let batch = daemon.submit(&Request::post("/v1/events:batch", &batch));
+    let full = daemon.submit(&raw("x"));
+    assert_eq!((batch.status, full.status), (503, 503));
+    // three have gone in the few seconds since the start: one more takes a third of these
+    let told: u64 = full.headers["retry-after"].parse().unwrap();
+    let told_all: u64 = batch.headers["retry-after"].parse().unwrap();
+    assert!(told_all >= told && (1..=20).contains(&told), "{told} {told_all}");
+    drop(daemon);
+    let home = home.set("POSTRIDER_STORAGE__MIN_FREE_DISK", "1PiB");
+    let low = home.start().submit(&raw("x"));
+    assert_eq!((low.status, low.json()["code"].as_str()), (503, Some("disk-low")));
+    assert_eq!(low.headers["retry-after"], "60");
 }
 
 #[test]

@@ -24,6 +24,7 @@ mod reports;
 mod retention;
 mod retry;
 mod signing;
+mod sources;
 mod start;
 mod stop;
 mod systemd;

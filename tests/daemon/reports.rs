@@ -96,3 +96,25 @@ fn endpoints_that_miss_their_targets_are_told() {
     let recent = &daemon.show("/v1/endpoints/fails")["recent"];
     assert_eq!((&recent["attempts"], &recent["failures"]), (&20.into(), &20.into()));
 }
+
+#[test]
+fn a_source_that_is_silent_is_told_once() {
+    let ops = Receiver::start();
+    let source = |name: &str, uid: u32, after: &str| {
+        format!("[[source]]\nname = \"{name}\"\nunix_user = {uid}\nsilent_after = \"{after}\"\n")
+    };
+    let home = Home::new()
+        .endpoint("ops", &ops, "types = [\"postrider.source.*\"]")
+        .more(&source("cron", 4_000_000, "1s"))
+        .more(&source("never", 4_000_001, "0"))
+        .more(&source("weekly", 4_000_002, "7d"));
+    let daemon = home.start();
+    let told = ops.arrivals(1).remove(0);
+    let body: Value = serde_json::from_slice(&told.body).unwrap();
+    assert_eq!(body["type"], "postrider.source.silent");
+    let data = &body["data"];
+    assert_eq!((&data["source"], &data["source_id"]), (&"cron".into(), &"uid:4000000".into()));
+    assert_eq!(data["silent_after_s"], 1);
+    daemon.until("it is delivered", || daemon.show("/v1/status")["delivered"] == 1);
+    assert_eq!(ops.so_far().len(), 1);
+}

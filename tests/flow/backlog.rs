@@ -5,19 +5,23 @@ use std::time::Duration;
 
 use crate::bad::Port;
 use crate::harness::client::Connection;
+use crate::harness::client::Request;
 use crate::harness::daemon::Daemon;
 use crate::harness::daemon::Home;
 use crate::harness::daemon::now;
+use crate::load::Compared;
 use crate::load::GOOD;
 use crate::load::batches;
 use crate::load::measure;
+use crate::load::say;
 use crate::load::submit;
-use crate::neighbours::say;
 use crate::sink::Manner;
 use crate::sink::Sink;
 
-/// Parked deliveries of the short form.
+/// Parked deliveries of the short form ...
 const PARKED: u32 = 20_000;
+/// ... and where figures are compared: as many as are not delivered meanwhile.
+const PARKED_MEASURED: u32 = 500_000;
 /// Resident memory that a backlog may cost, whatever its size, in bytes.
 const MEMORY_MAX: u64 = 64 * 1024 * 1024;
 /// What is left of the healthy endpoint's throughput beside a backlog that waits ...
@@ -33,53 +37,85 @@ const START_BUSY_MAX: Duration = Duration::from_secs(20);
 /// So many deliveries a second are the least that a slow machine does.
 const PACE_MIN: u32 = 200;
 
-/// Streams: the backlog, and the measurements, which take two each.
+/// Streams: the backlog, and the first event after a start. Measurements take two each, from
+/// [`MEASURED`] on.
 const BACKLOG: u32 = 0;
-const ALONE: u32 = 1;
-const BESIDE: u32 = 3;
-const FIRST: u32 = 5;
-const DRAINING: u32 = 6;
+const FIRST: u32 = 1;
+const MEASURED: u32 = 2;
 
 #[test]
-fn a_backlog_hurts_nobody_and_arrives_when_its_endpoint_is_back() {
+fn a_backlog_costs_no_memory_and_arrives_when_its_endpoint_is_back() {
     let parked = crate::number("FLOW_PARKED").unwrap_or(PARKED);
     let exact = crate::number("FLOW_SECS").is_some();
-    let time = Duration::from_secs(crate::number("FLOW_SECS").unwrap_or(1).into());
     let (good, port) = (Sink::start(), Port::reserve());
     let home = home(&good, &port);
     let daemon = home.start();
-    let fares = |daemon: &Daemon, stream| measure(daemon.ingest_socket(), &good, stream, time);
-    let alone = fares(&daemon, ALONE);
     let empty = resident_bytes(&daemon);
     park(&daemon, parked);
-    let beside = fares(&daemon, BESIDE);
     let full = resident_bytes(&daemon);
     daemon.kill();
     let daemon = start(&home, &good, if exact { START_MAX } else { START_BUSY_MAX });
     let restarted = resident_bytes(&daemon);
     let back = Sink::on(port.listen(), &Manner::WELL);
-    let draining = fares(&daemon, DRAINING);
-    println!("{} of {parked} have arrived meanwhile", back.seen().len());
+    let began = now();
     let patience = Duration::from_secs(60) + Duration::from_secs(1) * parked / PACE_MIN;
     back.wait_for(BACKLOG, usize::try_from(parked).unwrap(), patience);
+    println!("all have arrived after {:?}", began.elapsed());
     check(&daemon, &back, parked);
     println!("resident when drained: {} KiB", resident_bytes(&daemon) / 1024);
     daemon.stop();
-
-    say("alone", alone);
-    say(&format!("beside {parked} parked"), beside);
-    say("while these are delivered", draining);
     for (when, bytes) in [("parked", full), ("restarted", restarted)] {
         println!("resident, {when}: {} KiB; empty: {} KiB", bytes / 1024, empty / 1024);
         assert!(bytes <= empty + MEMORY_MAX, "{when}: {bytes} bytes, and {empty} when empty");
     }
-    if exact {
-        let (idle, busy) = (beside.against(alone), draining.against(alone));
-        println!("parked: {idle:.2?} of alone; while delivered: {busy:.2?}");
-        assert!(idle.0 >= THROUGHPUT_MIN && idle.1 <= LATENCY_MAX);
-        assert!(busy.0 >= THROUGHPUT_MIN / WHILE_DRAINING);
-        assert!(busy.1 <= LATENCY_MAX * WHILE_DRAINING);
-    }
+}
+
+/// The figures, each compared with what is measured just before: beside a backlog that waits and on
+/// an empty store; while the backlog is delivered, and while that is paused.
+#[test]
+#[ignore = "compares figures, for which the machine must not be busy"]
+fn a_healthy_endpoint_fares_well_beside_a_backlog() {
+    let parked = crate::number("FLOW_PARKED").unwrap_or(PARKED_MEASURED);
+    let time = Duration::from_secs(crate::number("FLOW_SECS").unwrap_or(5).into());
+    let rounds = crate::number("FLOW_ROUNDS").unwrap_or(3);
+    let (good, port) = (Sink::start(), Port::reserve());
+    let (home, control_home) = (home(&good, &port), home(&good, &port));
+    let (daemon, control) = (home.start(), control_home.start());
+    let mut stream = MEASURED;
+    let mut fares = |who: &str, daemon: &Daemon| {
+        let fares = measure(daemon.ingest_socket(), &good, stream, time);
+        stream += 2;
+        say(who, fares);
+        fares
+    };
+    park(&daemon, parked);
+    let idle = Compared::over(rounds, || {
+        let alone = fares("on an empty store", &control);
+        fares("beside what is parked", &daemon).against(alone)
+    });
+    control.stop();
+    let back = Sink::on(port.listen(), &Manner::WELL);
+    let busy = Compared::over(rounds, || {
+        tell_endpoint(&daemon, "pause");
+        let alone = fares("while that is paused", &daemon);
+        let before = back.seen().len();
+        tell_endpoint(&daemon, "resume");
+        let busy = fares("while it is delivered", &daemon);
+        let seen = back.seen().len();
+        println!("{} of {parked} have arrived meanwhile", seen - before);
+        assert!(seen < usize::try_from(parked).unwrap(), "more would have to be parked");
+        busy.against(alone)
+    });
+    daemon.stop();
+    println!("parked: {idle:.2?} of alone; while delivered: {busy:.2?}");
+    assert!(idle.throughput >= THROUGHPUT_MIN && idle.p99 <= LATENCY_MAX);
+    assert!(busy.throughput >= THROUGHPUT_MIN / WHILE_DRAINING);
+    assert!(busy.p99 <= LATENCY_MAX * WHILE_DRAINING);
+}
+
+fn tell_endpoint(daemon: &Daemon, what: &str) {
+    let answer = daemon.ask(&Request::post(&format!("/v1/endpoints/dead/{what}"), "{}"));
+    assert_eq!(answer.status, 200, "{what}");
 }
 
 fn home(good: &Sink, dead: &Port) -> Home {

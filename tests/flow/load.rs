@@ -40,11 +40,37 @@ pub(crate) struct Fares {
 }
 
 impl Fares {
-    /// Throughput and 99 in a hundred latencies, as multiples of another's.
-    pub(crate) fn against(&self, other: Fares) -> (f64, f64) {
-        let latency = self.p99.as_secs_f64() / other.p99.as_secs_f64();
-        (self.throughput / other.throughput, latency)
+    /// As multiples of another's.
+    pub(crate) fn against(&self, other: Fares) -> Compared {
+        let p99 = self.p99.as_secs_f64() / other.p99.as_secs_f64();
+        Compared { throughput: self.throughput / other.throughput, p99 }
     }
+}
+
+/// How an endpoint fares, compared with how it fares elsewhere.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Compared {
+    pub(crate) throughput: f64,
+    pub(crate) p99: f64,
+}
+
+impl Compared {
+    /// The medians of so many rounds.
+    pub(crate) fn over(rounds: u32, mut round: impl FnMut() -> Compared) -> Compared {
+        let all: Vec<_> = (0..rounds).map(|_| round()).collect();
+        println!("rounds: {all:.2?}");
+        let median = |of: fn(&Compared) -> f64| {
+            let mut figures: Vec<_> = all.iter().map(of).collect();
+            figures.sort_by(f64::total_cmp);
+            figures[figures.len() / 2]
+        };
+        Compared { throughput: median(|round| round.throughput), p99: median(|round| round.p99) }
+    }
+}
+
+pub(crate) fn say(who: &str, fares: Fares) {
+    let Fares { throughput, p50, p99 } = fares;
+    println!("{who}: {throughput:.0} a second, p50 {p50:?}, p99 {p99:?}");
 }
 
 /// Measures both for this long each, in two streams: this one and the next.

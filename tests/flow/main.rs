@@ -14,9 +14,9 @@
 //!     cargo test --release --test flow -- --include-ignored --test-threads 1 --nocapture
 //! ```
 //!
-//! - `FLOW_SECS`: seconds of each measurement; with it, the backlog's figures are compared, too.
-//! - `FLOW_ROUNDS`: how often the neighbours are measured (3); the median counts.
-//! - `FLOW_PARKED`: the backlog (20000).
+//! - `FLOW_SECS`: seconds of each measurement (5); with it, the time to start is held to its bound.
+//! - `FLOW_ROUNDS`: how often each is measured (3); the median counts.
+//! - `FLOW_PARKED`: the backlog (20000; 500000 where figures are compared).
 //! - `FLOW_PACE`: events a second while latency is measured (100).
 //! - `FLOW_KILLS`: how often the daemon is killed while order is watched (3).
 //! - `FLOW_EVENTS`: events of each key (40).

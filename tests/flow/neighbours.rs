@@ -7,11 +7,13 @@ use crate::bad::MANNERS;
 use crate::bad::Manner;
 use crate::harness::daemon::Daemon;
 use crate::harness::daemon::Home;
+use crate::load::Compared;
 use crate::load::Fares;
 use crate::load::GOOD;
 use crate::load::batches;
 use crate::load::flood;
 use crate::load::measure;
+use crate::load::say;
 use crate::sink::Sink;
 
 /// Bad endpoints of each manner.
@@ -55,20 +57,15 @@ fn bad_endpoints_do_not_keep_a_healthy_one_waiting() {
 fn a_healthy_endpoint_fares_as_well_as_alone() {
     let secs = crate::number("FLOW_SECS").unwrap_or(5);
     let time = Duration::from_secs(secs.into());
-    let (mut throughputs, mut latencies) = (Vec::new(), Vec::new());
-    for round in 1..=crate::number("FLOW_ROUNDS").unwrap_or(3) {
+    let compared = Compared::over(crate::number("FLOW_ROUNDS").unwrap_or(3), || {
         let alone = fares(&[], time);
         let beside = fares(&start(), time);
-        say(&format!("{round}: alone"), alone);
-        say(&format!("{round}: beside {} bad ones", MANNERS.len() * EACH), beside);
-        let (throughput, latency) = beside.against(alone);
-        throughputs.push(throughput);
-        latencies.push(latency);
-    }
-    let (throughput, latency) = (median(throughputs), median(latencies));
-    println!("throughput {throughput:.2} of alone, p99 {latency:.2} times");
-    assert!(throughput >= THROUGHPUT_MIN, "throughput is {throughput:.2} of what it was alone");
-    assert!(latency <= LATENCY_MAX, "p99 is {latency:.2} times what it was alone");
+        say("alone", alone);
+        say(&format!("beside {} bad ones", MANNERS.len() * EACH), beside);
+        beside.against(alone)
+    });
+    println!("{compared:.2?} of alone");
+    assert!(compared.throughput >= THROUGHPUT_MIN && compared.p99 <= LATENCY_MAX);
 }
 
 fn start() -> Vec<Bad> {
@@ -103,14 +100,4 @@ fn tell(daemon: &Daemon, bad: &[Bad]) {
         let met: Vec<_> = bad.iter().filter(|bad| bad.manner == *manner).map(Bad::met).collect();
         assert!(met.iter().all(|met| *met > 0), "{manner:?}: {met:?}\n{}", daemon.log());
     }
-}
-
-pub(crate) fn say(who: &str, fares: Fares) {
-    let Fares { throughput, p50, p99 } = fares;
-    println!("{who}: {throughput:.0} a second, p50 {p50:?}, p99 {p99:?}");
-}
-
-fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures[figures.len() / 2]
 }

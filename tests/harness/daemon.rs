@@ -81,6 +81,12 @@ impl Home {
         self
     }
 
+    /// With this text at the end of the configuration file.
+    pub(crate) fn more(mut self, text: &str) -> Home {
+        self.endpoints.push_str(text);
+        self
+    }
+
     /// With an environment variable, such as one that overrides the configuration.
     pub(crate) fn set(mut self, name: &str, value: impl Into<OsString>) -> Home {
         self.environment.push((name.into(), value.into()));

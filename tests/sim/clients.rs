@@ -14,6 +14,7 @@ use postrider::model::Attributes;
 use postrider::model::EventId;
 use postrider::model::Submission;
 
+use crate::reports::RARE;
 use crate::world::Happening;
 use crate::world::World;
 
@@ -96,7 +97,7 @@ impl World {
             self.marks.hit("delayed event");
         }
         let submission = Submission {
-            source: "uid:1000".into(),
+            source: if number.is_multiple_of(50) { RARE } else { "uid:1000" }.into(),
             event_type: kind.parse().unwrap(),
             content_type: "application/json".into(),
             body: self.body(number),
@@ -181,7 +182,10 @@ impl World {
 
     fn refused(&mut self, wish: Wish, refusal: &Refusal) {
         match refusal {
-            Refusal::QueueFull => self.marks.hit("queue full"),
+            Refusal::QueueFull { wait } => {
+                assert!((1..=3_600).contains(&wait.as_secs()), "seed {}: {wait:?}", self.seed);
+                self.marks.hit("queue full");
+            }
             Refusal::WithOthers => self.marks.hit("batch refused as a whole"),
             Refusal::Draining => self.marks.hit("start refused while draining"),
             Refusal::KeyReused(first) => {

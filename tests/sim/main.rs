@@ -171,7 +171,8 @@ fn world_of(seed: u64, bug: Bug, count: u32, rng: &mut Rng) -> World {
     }
     let mut told = endpoints.clone();
     bug.in_endpoints(&mut told);
-    let engine = Engine::new(bug.in_limits(limits.clone()), seed, told, &disk.recovered());
+    let mut engine = Engine::new(bug.in_limits(limits.clone()), seed, told, &disk.recovered());
+    engine.know_sources(START, reports::sources());
     let moods = endpoints.iter().map(|_| Mood::any(rng)).collect();
     World {
         now: START,

@@ -71,6 +71,7 @@ pub const ALL: &[&str] = &[
     "told: endpoint silent",
     "told: endpoint slow",
     "told: queue late",
+    "told: source silent",
     "tried in vain while open",
     "unmatched event kept",
 ];

@@ -13,6 +13,7 @@ use postrider::model::EndpointNo;
 use postrider::model::Next;
 use postrider::model::Time;
 
+use crate::reports::sources;
 use crate::world::Happening;
 use crate::world::World;
 
@@ -60,6 +61,7 @@ impl World {
             _ => {
                 let endpoints = self.known_endpoints();
                 self.command(Command::Configure { endpoints, entries: Vec::new() });
+                self.command(Command::Sources(sources()));
             }
         }
     }

@@ -5,15 +5,35 @@ use std::time::Duration;
 
 use postrider::model::EventId;
 use postrider::model::Record;
+use postrider::model::Source;
 use postrider::model::Time;
 use serde_json::Value;
 
 use crate::world::World;
 
-/// Where it is expected, an endpoint without an event for so long is silent.
+/// Where it is expected, an endpoint or a source without an event for so long is silent.
 pub const SILENT_AFTER: Duration = Duration::from_secs(60);
 
-/// When each thing was last told by this process: its type, and the endpoint that it is about.
+/// A source that submits now and then.
+pub const RARE: &str = "uid:1001";
+
+/// The sources that have names: one that always submits, one that does now and then, and one that
+/// never does and need not.
+pub fn sources() -> Vec<Source> {
+    let source = |identity: &str, name: &str, silent_after| Source {
+        identity: identity.into(),
+        name: name.into(),
+        silent_after,
+    };
+    vec![
+        source("uid:1000", "shop", Some(SILENT_AFTER)),
+        source(RARE, "cron", Some(SILENT_AFTER)),
+        source("uid:1002", "never", None),
+    ]
+}
+
+/// When each thing was last told by this process: its type, and the endpoint or source that it is
+/// about.
 pub type Told = BTreeMap<(String, String), Time>;
 
 impl World {
@@ -23,6 +43,7 @@ impl World {
             let event = &admit.event;
             assert_eq!(event.id.is_operational(), event.event_type.is_operational());
             if !event.id.is_operational() {
+                self.heard.insert(event.source.to_string(), self.now);
                 for no in &event.targets {
                     let name = self.endpoints[no.0 as usize - 1].name.to_string();
                     self.heard.insert(name, self.now);
@@ -44,7 +65,8 @@ impl World {
             let event: EventId = event.parse().unwrap();
             assert!(!event.is_operational(), "seed {seed}: operational events feed themselves");
         }
-        let about = data["endpoint"].as_str().unwrap_or_default().to_owned();
+        let about = data["endpoint"].as_str().or_else(|| data["source"].as_str());
+        let about = about.unwrap_or_default().to_owned();
         if let Some(last) = self.reported.insert((kind.to_owned(), about), self.now) {
             let passed = self.now.since(last);
             assert!(
@@ -75,6 +97,13 @@ impl World {
                 let silent = last.is_none_or(|at| self.now.since(*at) > SILENT_AFTER);
                 assert!(silent, "seed {seed}: {data}, and an event came at {last:?}");
                 "told: endpoint silent"
+            }
+            "postrider.source.silent" => {
+                assert_ne!(data["source"], "never", "seed {seed}: nobody minds");
+                let last = self.heard.get(data["source_id"].as_str().unwrap());
+                let silent = last.is_none_or(|at| self.now.since(*at) > SILENT_AFTER);
+                assert!(silent, "seed {seed}: {data}, and an event came at {last:?}");
+                "told: source silent"
             }
             other => panic!("seed {seed}: {other}"),
         });

@@ -37,6 +37,7 @@ use crate::receivers::Mood;
 use crate::receivers::Receivers;
 use crate::replays::Begun;
 use crate::reports::Told;
+use crate::reports::sources;
 
 /// Something that happens at a time. What belongs to a process carries its number: it never
 /// happens to the next one.
@@ -117,7 +118,7 @@ pub struct World {
     pub removed: BTreeSet<EndpointNo>,
     pub watch: Watch,
     pub reported: Told,
-    /// When the last event came in for each endpoint.
+    /// When the last event came in for each endpoint, and from each source.
     pub heard: BTreeMap<String, Time>,
     /// Nothing goes wrong but at endpoints.
     pub calm: bool,
@@ -315,6 +316,7 @@ impl World {
         self.reported.clear();
         let limits = self.bug.in_limits(self.limits.clone());
         self.engine = Engine::new(limits, seed, endpoints, &self.disk.recovered());
+        self.engine.know_sources(self.now, sources());
         self.wake();
     }
 

@@ -134,9 +134,10 @@ fn people_send_again_and_cancel() {
         attempt(5, 3, Outcome::Http5xx, wait(60)),
     ]);
     let refused = |state| Receipt::Refused(state);
-    let moved = |from, to, steps, attempts| {
+    let moved = |from, to: Option<Due>, steps, attempts| {
         let plan_from = attempts;
-        let progress = Progress { steps, attempts, plan_from, interrupted: 0, order: None };
+        let requested = to.is_some();
+        let progress = Progress { steps, attempts, plan_from, requested, ..Progress::default() };
         Receipt::Moved { from, to, progress, promoted: None, behind: 0 }
     };
     let fresh = Some(Due::fresh(id(1)));

@@ -70,7 +70,8 @@ fn tally() -> layout::Tally {
 }
 
 fn progress() -> Progress {
-    Progress { steps: 300, attempts: 200, plan_from: 100, interrupted: 1, order: None }
+    let (interrupted, requested) = (1, true);
+    Progress { steps: 300, attempts: 200, plan_from: 100, interrupted, requested, order: None }
 }
 
 fn behind() -> layout::Behind {

@@ -1,10 +1,8 @@
-//! Submission: requests, payloads, accepted events, idempotency keys.
+//! Submission: requests, payloads, idempotency keys.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::time::Duration;
 
-use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::histogram::exponential_buckets;
 use prometheus_client::registry::Registry;
@@ -112,13 +110,11 @@ pub(super) struct Series {
     requests: Counters<2>,
     duration: Histograms,
     payload: Histogram,
-    types: HashMap<String, Counter>,
-    other_types: Counter,
     lookups: CounterSet,
 }
 
 impl Series {
-    pub(super) fn register(registry: &mut Registry, event_types: &[String]) -> Series {
+    pub(super) fn register(registry: &mut Registry) -> Series {
         let requests = Counters::<2>::default();
         registry.register("ingest_requests", "Submissions by answer", requests.clone());
         let duration: Histograms = Histograms::new_with_constructor(short_seconds);
@@ -126,22 +122,13 @@ impl Series {
         registry.register("ingest_request_duration_seconds", help, duration.clone());
         let payload = Histogram::new(exponential_buckets(256.0, 4.0, 8));
         registry.register("ingest_payload_size_bytes", "Payloads by size", payload.clone());
-        let accepted = Counters::<2>::default();
-        registry.register("events_accepted", "Events that are safe", accepted.clone());
-        let accepted_of = |event_type: Cow<'static, str>| {
-            let labels = [("source", Cow::Borrowed("local")), ("type", event_type)];
-            accepted.get_or_create_owned(&labels)
-        };
-        let types = event_types.iter().map(|t| (t.clone(), accepted_of(Cow::Owned(t.clone()))));
         let lookups = CounterSet::register(
             registry,
             ("idempotency_lookups", "Idempotency keys by what they turned out to be"),
             "result",
             Lookup::WORDS.into_iter(),
         );
-        let types = types.collect();
-        let other_types = accepted_of(Cow::Borrowed("_other"));
-        Series { requests, duration, payload, types, other_types, lookups }
+        Series { requests, duration, payload, lookups }
     }
 }
 
@@ -155,11 +142,6 @@ impl Metrics {
             requests: CounterSet::of_two(&self.ingest.requests, listener, "result", words),
             payload: self.ingest.payload.clone(),
         }
-    }
-
-    /// An event is safe.
-    pub fn event_accepted(&self, event_type: &str) {
-        self.ingest.types.get(event_type).unwrap_or(&self.ingest.other_types).inc();
     }
 
     /// An idempotency key was looked up.

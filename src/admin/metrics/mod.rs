@@ -17,6 +17,7 @@ mod log;
 mod process;
 mod queue;
 mod replays;
+mod sources;
 
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::info::Info;
@@ -28,6 +29,7 @@ pub use ingest::IngestResult;
 pub use ingest::ListenerSeries;
 pub use ingest::Lookup;
 pub use log::LogCounter;
+pub use sources::SourceSeries;
 
 /// The media type of [`Metrics::encode`].
 pub const OPENMETRICS_CONTENT_TYPE: &str =
@@ -43,6 +45,7 @@ pub struct Metrics {
     queue: queue::Series,
     ages: ages::Series,
     replays: replays::Series,
+    sources: sources::Family,
     log: LogCounter,
 }
 
@@ -57,7 +60,8 @@ impl Metrics {
             ("commit", option_env!("POSTRIDER_COMMIT").unwrap_or("unknown")),
         ]);
         ours.register("build", "The running binary", build);
-        let ingest = ingest::Series::register(ours, event_types);
+        let ingest = ingest::Series::register(ours);
+        let sources = sources::Family::register(ours, event_types);
         let attempts = attempts::Series::register(ours);
         let endpoints = endpoints::Family::register(ours);
         let queue = queue::Series::register(ours);
@@ -65,7 +69,7 @@ impl Metrics {
         let replays = replays::Series::register(ours);
         let log = LogCounter::register(ours);
         registry.register_collector(Box::new(process::Process));
-        Metrics { registry, ingest, attempts, endpoints, queue, ages, replays, log }
+        Metrics { registry, ingest, attempts, endpoints, queue, ages, replays, sources, log }
     }
 
     /// All series as text, to be sent as [`OPENMETRICS_CONTENT_TYPE`].

@@ -1,5 +1,6 @@
 //! What the text says after what happened.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tracing_subscriber::layer::SubscriberExt;
@@ -63,8 +64,8 @@ fn submissions_are_counted_by_their_answer() {
     ingest.request_answered(IngestResult::of(Code::IdempotencyKeyReused), Duration::ZERO);
     ingest.request_answered(IngestResult::of(Code::QueueFull), Duration::ZERO);
     ingest.payload_read(1_000);
-    metrics.event_accepted("order.paid");
-    metrics.event_accepted("order.made");
+    metrics.local_sources().event_accepted("order.paid");
+    metrics.local_sources().event_accepted("order.made");
     metrics.key_looked_up(Lookup::Replayed);
     let requests = |result: &str| {
         let labels = format!("{{listener=\"ingest\",result=\"{result}\"}}");
@@ -81,6 +82,39 @@ fn submissions_are_counted_by_their_answer() {
     }
     let count = "postrider_ingest_request_duration_seconds_count{listener=\"ingest\"}";
     assert_eq!(value(&metrics, count), Some(3.0));
+}
+
+#[test]
+fn sources_are_counted_by_name_up_to_a_number_of_them() {
+    let metrics = Metrics::new(&[]);
+    let names: Vec<Arc<str>> = (0..=200).map(|n| format!("source-{n}").into()).collect();
+    let series = metrics.name_sources(&names);
+    series[0].events_refused(Some(Code::TypeNotAllowed), 3);
+    series[0].events_refused(Some(Code::QueueFull), 1);
+    series[0].events_refused(None, 1);
+    for source in &series {
+        source.event_accepted("order.paid");
+    }
+    assert_eq!((series[200].accepted(), series[0].refused()), (1, 5), "each has its own count");
+    let refused = |source: &str, reason: &str| {
+        let labels = format!("{{source=\"{source}\",reason=\"{reason}\"}}");
+        value(&metrics, &format!("postrider_events_refused_total{labels}"))
+    };
+    let reasons = ["type_not_allowed", "overloaded", "other", "rate_limited"];
+    let counts = reasons.map(|reason| refused("source-0", reason));
+    assert_eq!(counts, [Some(3.0), Some(1.0), Some(1.0), Some(0.0)]);
+    let accepted = |source: &str| {
+        let labels = format!("{{source=\"{source}\",type=\"_other\"}}");
+        value(&metrics, &format!("postrider_events_accepted_total{labels}"))
+    };
+    let all = ["source-199", "source-200", "_other", "local"].map(accepted);
+    assert_eq!(all, [Some(1.0), None, Some(1.0), Some(0.0)]);
+    let kept = metrics.name_sources(&names[..1]);
+    assert_eq!(
+        (kept[0].accepted(), accepted("source-0"), accepted("source-1")),
+        (1, Some(1.0), None)
+    );
+    assert_eq!(refused("source-1", "other"), None, "it has no name any more");
 }
 
 #[test]

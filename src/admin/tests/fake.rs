@@ -10,6 +10,7 @@ use crate::model::queue::AGES_S;
 use crate::model::queue::QueueRow;
 use crate::model::queue::QueueView;
 use crate::model::replay::view::*;
+use crate::model::source::SourceView;
 use crate::model::view::*;
 use crate::model::*;
 
@@ -61,6 +62,24 @@ pub(super) fn endpoint(name: &str) -> EndpointView {
     }
 }
 
+fn source() -> SourceView {
+    SourceView {
+        name: "shop".into(),
+        id: "uid:1000".into(),
+        unix_user: Some("shop-api".into()),
+        description: None,
+        types: vec!["order.*".into()],
+        max_payload_bytes: 65_536,
+        rate: Some("500/s".into()),
+        burst: Some(500),
+        silent_after_s: None,
+        defined_in: Some("config.toml:7".into()),
+        last_event_at: None,
+        accepted: 3,
+        refused: 1,
+    }
+}
+
 pub(super) fn replay(state: ReplayState) -> ReplayView {
     ReplayView {
         id: ReplayId::from_bytes(event_id(7).to_bytes()),
@@ -81,7 +100,8 @@ fn event(delivery: &DeliveryView) -> EventView {
         id: delivery.event_id,
         event_type: "order.created".into(),
         accepted_at: delivery.event_id.time(),
-        source: "uid:1000".into(),
+        source: "shop".into(),
+        source_id: "uid:1000".into(),
         content_type: "application/octet-stream".into(),
         payload_bytes: 4,
         payload_gone_at: None,
@@ -216,6 +236,14 @@ impl Backend for Fake {
 
     async fn cancel(&self, id: DeliveryId, _actor: Actor) -> Answer<DeliveryView> {
         Err(BackendError::WrongState(self.find(id.event)?.state))
+    }
+
+    async fn sources(&self) -> Answer<Vec<SourceView>> {
+        Ok(vec![source()])
+    }
+
+    async fn source(&self, name: String) -> Answer<SourceView> {
+        Some(source()).filter(|one| one.name == name).ok_or(BackendError::NotFound("source"))
     }
 
     async fn endpoints(&self) -> Answer<Vec<EndpointView>> {

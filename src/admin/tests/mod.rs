@@ -115,6 +115,19 @@ async fn what_waits_is_shown_by_age_and_summed_up_for_metrics() {
 }
 
 #[tokio::test]
+async fn sources_are_listed_and_shown() {
+    let api = api();
+    let list = api.get("/v1/sources").await.json();
+    assert_eq!((&list["data"][0]["name"], &list["next_cursor"]), (&"shop".into(), &Value::Null));
+    let one = api.get("/v1/sources/shop").await.json();
+    assert_eq!((&one["id"], &one["defined_in"]), (&"uid:1000".into(), &"config.toml:7".into()));
+    let none = api.get("/v1/sources/none").await;
+    assert_eq!((none.status.as_u16(), none.code()), (404, "not-found".into()));
+    assert_eq!(api.get("/v1/sources?state=x").await.status, 422, "nothing is ignored");
+    assert_eq!(api.send("DELETE", "/v1/sources/shop", "").await.status, 405);
+}
+
+#[tokio::test]
 async fn pages_follow_one_another() {
     let api = api();
     let first = api.get("/v1/deliveries?limit=2&state=dead&endpoint=crm").await;

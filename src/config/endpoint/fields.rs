@@ -55,8 +55,9 @@ impl Timeouts {
     }
 }
 
-pub(super) fn name(reader: &mut Reader<'_>) -> Option<String> {
-    let name: String = required(reader, "name")?;
+/// The name of `what`, such as "an endpoint".
+pub(in crate::config) fn name(reader: &mut Reader<'_>, what: &str) -> Option<String> {
+    let name: String = required(reader, what, "name")?;
     let legal = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
     if (1..=NAME_CHARS_MAX).contains(&name.len()) && name.bytes().all(legal) {
         return Some(name);
@@ -68,7 +69,7 @@ pub(super) fn name(reader: &mut Reader<'_>) -> Option<String> {
 
 /// The URL. What it resolves to is judged at every attempt, not here.
 pub(super) fn url(reader: &mut Reader<'_>, https_only: bool) -> Option<Url> {
-    let text: String = required(reader, "url")?;
+    let text: String = required(reader, "an endpoint", "url")?;
     let mut refuse = |label: &str, help: &str| {
         let draft = Draft::invalid(Code::Url, &reader.path("url"), label.to_owned());
         reader.note(if help.is_empty() { draft } else { draft.help(help) });
@@ -100,7 +101,7 @@ pub(super) fn url(reader: &mut Reader<'_>, https_only: bool) -> Option<Url> {
     good.then_some(url)
 }
 
-pub(super) fn description(reader: &mut Reader<'_>) -> Option<String> {
+pub(in crate::config) fn description(reader: &mut Reader<'_>) -> Option<String> {
     let text: String = reader.value("description")?;
     if text.len() > DESCRIPTION_BYTES_MAX || text.chars().any(char::is_control) {
         let label = format!("expected one line of at most {DESCRIPTION_BYTES_MAX} bytes");
@@ -110,7 +111,7 @@ pub(super) fn description(reader: &mut Reader<'_>) -> Option<String> {
 }
 
 /// The patterns; every event where none are given.
-pub(super) fn types(reader: &mut Reader<'_>) -> Vec<TypeGlob> {
+pub(in crate::config) fn types(reader: &mut Reader<'_>) -> Vec<TypeGlob> {
     let Some(Value::Array(_, items)) = reader.raw("types") else {
         let given: Option<Vec<TypeGlob>> = reader.value("types");
         return given.unwrap_or_else(|| "**".parse().into_iter().collect());
@@ -214,17 +215,29 @@ pub(super) fn content_type(reader: &mut Reader<'_>) -> Option<String> {
 }
 
 /// The definition as it was given, as JSON.
-pub(super) fn definition(reader: &Reader<'_>) -> serde_json::Value {
+pub(in crate::config) fn definition(reader: &Reader<'_>) -> serde_json::Value {
     reader.table().and_then(|table| serde_json::to_value(table).ok()).unwrap_or_default()
 }
 
-fn required<T: serde::de::DeserializeOwned>(reader: &mut Reader<'_>, key: &str) -> Option<T> {
-    if reader.raw(key).is_none() {
-        let path = reader.path("");
-        let title = format!("an endpoint needs a {key}");
-        let draft = Draft::error(Code::Missing, &path, title, format!("`{key}` is missing"));
-        reader.note(draft.at_key());
+fn required<T: serde::de::DeserializeOwned>(
+    reader: &mut Reader<'_>,
+    what: &str,
+    key: &str,
+) -> Option<T> {
+    if is_missing(reader, what, key) {
         return None;
     }
     reader.value(key)
+}
+
+/// Whether `what` lacks a key that it needs; that is noted.
+pub(in crate::config) fn is_missing(reader: &mut Reader<'_>, what: &str, key: &str) -> bool {
+    let missing = reader.raw(key).is_none();
+    if missing {
+        let path = reader.path("");
+        let title = format!("{what} needs a {key}");
+        let draft = Draft::error(Code::Missing, &path, title, format!("`{key}` is missing"));
+        reader.note(draft.at_key());
+    }
+    missing
 }

@@ -88,7 +88,7 @@ fn dedupe(reader: &mut Reader<'_>) -> Option<DedupePolicy> {
 }
 
 /// A key that does nothing without another one.
-fn needless(reader: &mut Reader<'_>, key: &str, other: &str) {
+pub(in crate::config) fn needless(reader: &mut Reader<'_>, key: &str, other: &str) {
     let path = reader.path(key);
     let title = format!("`{key}` does nothing here");
     let label = format!("it counts only with {other}");

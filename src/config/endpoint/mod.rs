@@ -4,8 +4,8 @@
 //! over the API is the definition as it was given, so that a change of `[retry]` or `[delivery]`
 //! reaches it, too.
 
-mod fields;
-mod flow;
+pub(in crate::config) mod fields;
+pub(in crate::config) mod flow;
 
 use std::fmt;
 use std::sync::Arc;
@@ -190,7 +190,7 @@ impl EndpointConfig {
     /// an endpoint could not even be told from another.
     pub(crate) fn read(reader: &mut Reader<'_>, config: &Config) -> Option<EndpointConfig> {
         let https_only = reader.value("https_only").unwrap_or(config.egress.https_only);
-        let name = fields::name(reader);
+        let name = fields::name(reader, "an endpoint");
         let url = fields::url(reader, https_only);
         let max_in_flight = reader.bounded("max_in_flight", 1, MAX_IN_FLIGHT_MAX);
         let allow: Vec<Cidr> = reader.value("allow").unwrap_or_default();

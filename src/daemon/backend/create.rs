@@ -60,8 +60,7 @@ pub(super) async fn create(
     let Binding { book, endpoints, mut entries } = binding;
     entries.push(entry);
     // The page is there before the engine asks for it.
-    let (config, courier) = (Arc::clone(&rules.config), Arc::clone(&rules.courier));
-    shared.rules.store(Arc::new(Rules { config, book, courier }));
+    shared.rules.store(Arc::new(rules.with_book(book)));
     commands::done(shared, actor, Command::Configure { endpoints, entries }).await?;
     let endpoint = endpoints::show(shared, &name).await?;
     let secret = secret.map(|secret| secret.expose_secret().to_owned());

@@ -88,8 +88,7 @@ pub(super) async fn remove(
         Leftovers::Cancel => Next::Cancelled,
     };
     commands::done(shared, actor, Command::Remove { entry, next }).await?;
-    let (config, courier) = (Arc::clone(&rules.config), Arc::clone(&rules.courier));
-    shared.rules.store(Arc::new(Rules { config, book: rules.book.without(no), courier }));
+    shared.rules.store(Arc::new(rules.with_book(rules.book.without(no))));
     shared.metrics.endpoint_removed(name);
     Ok(())
 }

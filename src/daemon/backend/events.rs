@@ -65,6 +65,8 @@ pub(super) async fn list(
     let after = Spot::read(List::Events, window.after.as_ref())?;
     let before = beginning(after.map(|spot| spot.event), filter.until);
     let lens = Lens::take(shared).await?;
+    let source = filter.source.map(|text| lens.rules.sources.identity(text));
+    let filter = EventFilter { source, ..filter };
     read(shared, move |reader| {
         slice(reader, &lens, &filter, before, window.limit).map_err(unreadable)
     })

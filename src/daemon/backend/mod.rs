@@ -16,6 +16,7 @@ mod position;
 mod queue;
 mod reload;
 mod replay;
+mod sources;
 mod status;
 mod streams;
 mod views;
@@ -45,6 +46,7 @@ use crate::model::ReplayId;
 use crate::model::queue::QueueView;
 use crate::model::replay::view::DryRunView;
 use crate::model::replay::view::ReplayView;
+use crate::model::source::SourceView;
 use crate::model::view::CreatedEndpoint;
 use crate::model::view::DeliveryView;
 use crate::model::view::EndpointView;
@@ -166,6 +168,14 @@ impl Backend for Office {
         let done = commands::cancel(&self.shared, id, &actor).await;
         audit::delivery("delivery.cancelled", &actor, id, &done);
         done
+    }
+
+    async fn sources(&self) -> Answer<Vec<SourceView>> {
+        sources::list(&self.shared).await
+    }
+
+    async fn source(&self, name: String) -> Answer<SourceView> {
+        sources::show(&self.shared, &name).await
     }
 
     async fn endpoints(&self) -> Answer<Vec<EndpointView>> {

@@ -18,10 +18,13 @@ use crate::daemon::backend::unreadable;
 use crate::daemon::book;
 use crate::daemon::book::Binding;
 use crate::daemon::couriers;
+use crate::daemon::roster;
+use crate::daemon::roster::Roster;
 use crate::daemon::run;
 use crate::daemon::shared::Message;
 use crate::daemon::shared::Rules;
 use crate::daemon::shared::Shared;
+use crate::engine::About;
 use crate::engine::Command;
 use crate::engine::Report;
 use crate::model::view::Fault;
@@ -61,9 +64,11 @@ pub(super) async fn reload(shared: &Shared, actor: &Actor) -> Answer<ReloadView>
     let Binding { book, endpoints, entries } = binding;
     let config = Arc::new(config);
     // Endpoints are callable before the engine calls them.
-    let rules = Rules { config: Arc::clone(&config), book, courier };
+    let sources = Arc::new(Roster::new(&config, &shared.metrics));
+    let rules = Rules { config: Arc::clone(&config), book, sources, courier };
     shared.rules.store(Arc::new(rules));
     commands::done(shared, actor, Command::Configure { endpoints, entries }).await?;
+    commands::done(shared, actor, Command::Sources(roster::sources(&config))).await?;
     commands::done(shared, actor, Command::Retain(run::retention(&config))).await?;
     (shared.on_reload)(&config);
     shared.metrics.config_applied(shared.clock.now());
@@ -95,6 +100,7 @@ fn loaded(path: &Path, old: &Config) -> Answer<(Config, ReloadView)> {
         changes.applied.into_iter().partition(|key| KEPT.contains(&key.as_str()));
     let endpoints = [changes.added, changes.changed, changes.removed].concat();
     changed.extend(endpoints.into_iter().map(|name| format!("endpoint.{name}")));
+    changed.extend(changes.sources.into_iter().map(|name| format!("source.{name}")));
     let needs_restart = [changes.needs_restart, kept].concat();
     Ok((loaded.config, ReloadView { changed, needs_restart }))
 }
@@ -180,6 +186,6 @@ fn warn(shared: &Shared, error: &BackendError, actor: &Actor) {
         "errors": errors, "file": file, "line": line, "column": column, "why": why,
     });
     // fails only when the hub has ended
-    let report = Report { kind: "config.rejected", about: None, data };
+    let report = Report { kind: "config.rejected", about: About::Postrider, data };
     let _ = shared.hub.send(Message::Report(report));
 }

@@ -23,6 +23,7 @@ use crate::daemon::backend::replay;
 use crate::daemon::book;
 use crate::daemon::clock::Clock;
 use crate::daemon::couriers;
+use crate::daemon::roster::Roster;
 use crate::daemon::shared::Counters;
 use crate::daemon::shared::Message;
 use crate::daemon::shared::READS_MAX;
@@ -181,7 +182,8 @@ impl World {
         let engine = Engine::new(limits, 7, bound.endpoints, &recovered);
         let (hub, inbox) = mpsc::unbounded_channel();
         let courier = Arc::new(couriers::courier(&config, &clock).unwrap());
-        let rules = Rules { config: Arc::new(config), book: bound.book, courier };
+        let sources = Arc::new(Roster::new(&config, &metrics));
+        let rules = Rules { config: Arc::new(config), book: bound.book, sources, courier };
         let reloads = Arc::new(AtomicUsize::new(0));
         let told = Arc::clone(&reloads);
         let reader = opened.reader.clone();
@@ -277,6 +279,7 @@ impl Hub {
             oldest_due: self.engine.oldest_due(self.clock.now()),
             committing_since: None,
             draining: self.engine.is_draining(),
+            sources: self.engine.sources().map(|(id, at)| (Arc::clone(id), at)).collect(),
             replays: self.engine.replays().cloned().collect(),
             holds: self.engine.holds().to_vec(),
         }

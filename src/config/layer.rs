@@ -1,8 +1,8 @@
 //! Where settings are written: files and the environment. Each is one layer; `figment` lays them
 //! over one another, and each remembers where its keys stand.
 //!
-//! The tables of `[[endpoint]]` are numbered across all files and kept as a table of tables
-//! (`endpoint.3.url`), because layers replace lists: every file may add endpoints of its own.
+//! The tables of `[[endpoint]]` and `[[source]]` are numbered across all files and kept as a table
+//! of tables (`endpoint.3.url`), because layers replace lists: every file may add some of its own.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -20,8 +20,14 @@ use toml_edit::TableLike;
 
 use crate::config::text::Text;
 
-/// The list that every file may add to.
+/// Where events go.
 pub const ENDPOINTS: &str = "endpoint";
+/// Where events come from.
+pub const SOURCES: &str = "source";
+/// The lists that every file may add to.
+pub const LISTS: [&str; 2] = [ENDPOINTS, SOURCES];
+/// A number for each of [`LISTS`].
+pub type OfLists = [usize; LISTS.len()];
 /// What a variable begins with that is a setting.
 pub const ENVIRONMENT_PREFIX: &str = "POSTRIDER_";
 /// Variables with our prefix that are no settings.
@@ -82,16 +88,16 @@ pub struct SyntaxError {
 }
 
 impl Layer {
-    /// A file's settings. Its endpoints are numbered from `endpoint_first`.
+    /// A file's settings. The items of its [`LISTS`] are numbered from `firsts`.
     ///
     /// # Errors
     /// [`SyntaxError`] if it is no TOML.
-    pub fn file(name: &str, text: &str, endpoint_first: usize) -> Result<Layer, SyntaxError> {
+    pub fn file(name: &str, text: &str, firsts: OfLists) -> Result<Layer, SyntaxError> {
         let document = Document::parse(text).map_err(|error| SyntaxError {
             message: error.message().to_owned(),
             span: error.span().unwrap_or(0..0),
         })?;
-        let mut walk = Walk { spots: BTreeMap::new(), endpoint_first };
+        let mut walk = Walk { spots: BTreeMap::new(), firsts };
         let data = walk.table(document.as_table(), "");
         let spots = walk.spots;
         Ok(Layer {
@@ -150,6 +156,13 @@ impl Layer {
         }
     }
 
+    /// `file:line` of a key, if it stands in this layer and that is a file.
+    pub fn place(&self, path: &str) -> Option<String> {
+        let Written::File { name, text, spots } = &self.written else { return None };
+        let (line, _) = text.position(spots.get(path)?.key.start);
+        Some(format!("{name}:{line}"))
+    }
+
     /// Whether this is the environment.
     pub fn is_environment(&self) -> bool {
         matches!(self.written, Written::Environment { .. })
@@ -160,9 +173,9 @@ impl Layer {
         self.spot(path).is_some() || self.variable(path).is_some()
     }
 
-    /// How many endpoints it has.
-    pub fn endpoints(&self) -> usize {
-        self.data.get(ENDPOINTS).and_then(Value::as_dict).map_or(0, Dict::len)
+    /// How many items each of the [`LISTS`] has.
+    pub fn lengths(&self) -> OfLists {
+        LISTS.map(|list| self.data.get(list).and_then(Value::as_dict).map_or(0, Dict::len))
     }
 }
 
@@ -182,7 +195,7 @@ impl Provider for Layer {
 /// One pass over a document: its values for `figment`, and where they stand.
 struct Walk {
     spots: BTreeMap<String, Spot>,
-    endpoint_first: usize,
+    firsts: OfLists,
 }
 
 impl Walk {
@@ -237,7 +250,8 @@ impl Walk {
     }
 
     fn first_of(&self, path: &str) -> usize {
-        if path == ENDPOINTS { self.endpoint_first } else { 0 }
+        let found = LISTS.iter().zip(self.firsts).find(|(list, _)| **list == path);
+        found.map_or(0, |(_, first)| first)
     }
 
     /// Remembers where an item of a list stands, and says what its path is.
@@ -249,9 +263,9 @@ impl Walk {
     }
 }
 
-/// Only endpoints are numbered across files; any other list is a list.
+/// Only [`LISTS`] are numbered across files; any other list is a list.
 fn numbered_or_list(items: Vec<(usize, Value)>, path: &str) -> Value {
-    if path == ENDPOINTS {
+    if LISTS.contains(&path) {
         let numbered = items.into_iter().map(|(index, item)| (index.to_string(), item));
         return Value::from(numbered.collect::<Dict>());
     }
