@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::model::attempt::Next;
 use crate::model::attempt::Step;
 use crate::model::attempt::WaitReason;
-use crate::model::endpoint::EndpointState;
+use crate::model::endpoint::EndpointEntry;
 use crate::model::event::Event;
 use crate::model::hold::StandingHold;
 use crate::model::id::DeliveryId;
@@ -21,6 +21,7 @@ use crate::model::id::EndpointNo;
 use crate::model::id::EventId;
 use crate::model::id::ReplayId;
 use crate::model::replay::ReplayStep;
+use crate::model::retention::Damage;
 use crate::model::retention::Look;
 use crate::model::retention::Prune;
 use crate::model::retention::Pruned;
@@ -80,9 +81,21 @@ pub struct Progress {
     pub requested: bool,
     /// The key that it is ordered by, if it is.
     pub order: Option<OrderKey>,
+    /// When it was first due, where that was not at its admission: it was to be delivered later,
+    /// or somebody or something has put a pause in between.
+    pub since: Option<Time>,
 }
 
 impl Progress {
+    /// The progress of a delivery that is taken from there.
+    #[must_use]
+    pub fn taken_from(mut self, due: Due) -> Progress {
+        if self.steps == 0 && due.class == Class::Timed {
+            self.since = Some(due.at);
+        }
+        self
+    }
+
     /// The progress after this step.
     #[must_use]
     pub fn after(mut self, step: &Step) -> Progress {
@@ -105,6 +118,10 @@ impl Progress {
                 self.requested = matches!(step.next, Next::Wait { .. });
             }
             StepKind::Rule | StepKind::Duplicate { .. } => {}
+        }
+        let paused = !matches!(step.kind, StepKind::Attempt(_)) && !step.next.is_on_hold();
+        if let (true, Next::Wait { due, .. }) = (paused, step.next) {
+            self.since = Some(due);
         }
         self
     }
@@ -224,22 +241,6 @@ pub enum Record {
     Replay(Box<ReplayStep>),
 }
 
-/// What the store knows of an endpoint.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EndpointEntry {
-    /// Its number.
-    pub no: EndpointNo,
-    /// Its name, for ever bound to the number.
-    pub name: String,
-    /// Whether it may be called.
-    pub state: EndpointState,
-    /// Its definition as JSON, if it was made over the API; `None` if it stands in the
-    /// configuration file.
-    pub definition: Option<String>,
-    /// When it was removed. The number stays taken.
-    pub removed: Option<Time>,
-}
-
 /// The store's answer to one record, once it is safe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Receipt {
@@ -316,6 +317,8 @@ pub enum Receipt {
         more: bool,
         /// How far it was looked ahead of time; for the next step of this sweep.
         ahead: Option<Look>,
+        /// What could not be read, the first of it.
+        damaged: Vec<Damage>,
     },
 }
 

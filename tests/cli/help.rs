@@ -38,6 +38,7 @@ const COMMANDS: &[&str] = &[
     "endpoint add",
     "endpoint remove",
     "endpoint pause",
+    "endpoint drain",
     "endpoint resume",
     "endpoint enable",
     "endpoint test",
