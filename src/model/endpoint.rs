@@ -96,6 +96,22 @@ pub struct EndpointState {
     pub open: Option<Opened>,
 }
 
+/// What the store knows of an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndpointEntry {
+    /// Its number.
+    pub no: EndpointNo,
+    /// Its name, for ever bound to the number.
+    pub name: String,
+    /// Whether it may be called.
+    pub state: EndpointState,
+    /// Its definition as JSON, if it was made over the API; `None` if it stands in the
+    /// configuration file.
+    pub definition: Option<String>,
+    /// When it was removed. The number stays taken.
+    pub removed: Option<Time>,
+}
+
 /// An open breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Opened {

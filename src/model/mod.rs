@@ -24,15 +24,15 @@ pub use attempt::{
     Attempt, DeadReason, Excerpt, Next, Outcome, Phases, Step, StepKind, WaitReason,
 };
 pub use dedupe::{Dedupe, DedupeKey, DedupePolicy, Seen};
-pub use endpoint::{Endpoint, EndpointState, Held, Opened, RetryPolicy, Schedule};
+pub use endpoint::{Endpoint, EndpointEntry, EndpointState, Held, Opened, RetryPolicy, Schedule};
 pub use event::{Attributes, Event, EventType, IdempotencyKey, Submission, TypeGlob};
 pub use flow::{BreakerPolicy, Flow, OnFailure, OrderPolicy, Rate, Targets};
 pub use hold::{HoldView, StandingHold};
 pub use id::{DeliveryId, EndpointNo, EventId, IdError, ReplayId};
 pub use problem::Code;
 pub use record::{
-    Admit, Class, DeliveryState, Due, EndpointEntry, KeyRef, LaneCounts, Order, OrderKey, Progress,
-    Receipt, Record,
+    Admit, Class, DeliveryState, Due, KeyRef, LaneCounts, Order, OrderKey, Progress, Receipt,
+    Record,
 };
 pub use replay::{
     Replay, ReplayAction, ReplayCounts, ReplayFilter, ReplayMove, ReplayState, ReplayStep,

@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::model::attempt::Next;
 use crate::model::attempt::Step;
 use crate::model::attempt::WaitReason;
-use crate::model::endpoint::EndpointState;
+use crate::model::endpoint::EndpointEntry;
 use crate::model::event::Event;
 use crate::model::hold::StandingHold;
 use crate::model::id::DeliveryId;
@@ -239,22 +239,6 @@ pub enum Record {
     Lift(ReplayId),
     /// A replay begins, goes on by some deliveries, or ends. Answer: `Replayed`.
     Replay(Box<ReplayStep>),
-}
-
-/// What the store knows of an endpoint.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EndpointEntry {
-    /// Its number.
-    pub no: EndpointNo,
-    /// Its name, for ever bound to the number.
-    pub name: String,
-    /// Whether it may be called.
-    pub state: EndpointState,
-    /// Its definition as JSON, if it was made over the API; `None` if it stands in the
-    /// configuration file.
-    pub definition: Option<String>,
-    /// When it was removed. The number stays taken.
-    pub removed: Option<Time>,
 }
 
 /// The store's answer to one record, once it is safe.
