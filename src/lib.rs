@@ -117,7 +117,8 @@
 //!
 //! - events and bodies: what was submitted; bodies in chunks. Once all deliveries have ended, they
 //!   go at their time ([`policy::retention`]); marks in the order of ids say how far that is, and
-//!   what a mark passes by that cannot go yet has a row in *expiry* (`store::fold::prune`).
+//!   what a mark passes by that cannot go yet has a row in *expiry* (`store::fold::prune`). Damage
+//!   stops no sweep: it is told, and passed by.
 //! - two due tables for each lane: *fresh* (never tried, in the order of admission) and *timed* (in
 //!   the order of due times). One fresh delivery goes for each timed one, so that neither a backlog
 //!   nor a burst starves the other.

@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::cli::client::Call;
 use crate::cli::client::Client;
 use crate::cli::endpoint_add::Add;
+use crate::cli::endpoint_drain::Drain;
 use crate::cli::exit::Exit;
 use crate::cli::exit::Failure;
 use crate::cli::list;
@@ -21,7 +22,7 @@ use crate::model::Outcome;
 use crate::model::view::EndpointView;
 use crate::model::view::Page;
 
-/// List, show, add, remove, pause, resume, enable and test endpoints
+/// List, show, add, remove, pause, drain, resume, enable and test endpoints
 #[derive(Clone, Debug, Args)]
 pub(super) struct EndpointArgs {
     #[command(subcommand)]
@@ -37,6 +38,7 @@ enum EndpointCommand {
     Add(Add),
     Remove(Remove),
     Pause(Pause),
+    Drain(Drain),
     /// Let a paused endpoint's deliveries go
     Resume(Name),
     /// Let a disabled endpoint's deliveries go, and close its breaker
@@ -109,6 +111,7 @@ impl EndpointArgs {
                 let reason = json!({ "reason": args.reason });
                 change(context, &client, &args.name, "/pause", &reason)?;
             }
+            EndpointCommand::Drain(args) => args.run(context, &client)?,
             EndpointCommand::Resume(args) => {
                 let view = change(context, &client, &args.name, "/resume", &json!({}))?;
                 if view.state.disabled.is_some() {

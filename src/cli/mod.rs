@@ -25,6 +25,7 @@ mod delivery;
 mod demo;
 mod endpoint;
 mod endpoint_add;
+mod endpoint_drain;
 mod event;
 mod health;
 mod list;

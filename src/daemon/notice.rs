@@ -9,6 +9,7 @@ use crate::daemon::shared::Shared;
 use crate::engine::Notice;
 use crate::engine::ReplayNotice;
 use crate::model::Attempt;
+use crate::model::Damage;
 use crate::model::DeadReason;
 use crate::model::DeliveryId;
 use crate::model::DeliveryState;
@@ -72,6 +73,10 @@ pub(crate) fn publish(shared: &Shared, notice: &Notice) {
             tracing::info!(event = "endpoint.recovered", endpoint, failures, down_for_ms);
         }
         Notice::Pruned(gone) => metrics.store_pruned(*gone),
+        Notice::Damaged(Damage { event, what }) => {
+            metrics.store_read_failed();
+            tracing::warn!(event = "gc.damaged", event_id = %event, what);
+        }
         Notice::Swept { gone, took } => swept(*gone, *took),
         Notice::Replay(notice) => replayed(shared, notice),
         Notice::Disagreement { delivery, doing: "start" } => {
@@ -87,16 +92,9 @@ pub(crate) fn publish(shared: &Shared, notice: &Notice) {
 }
 
 fn swept(gone: Pruned, took: Duration) {
-    let Pruned { events, payloads, keys, unreadable } = gone;
+    let Pruned { events, payloads, keys, damaged } = gone;
     let took_ms = took.as_millis();
-    tracing::debug!(event = "gc.swept", events, payloads, keys, took_ms);
-    if unreadable > 0 {
-        tracing::error!(
-            event = "store.corrupt",
-            events = unreadable,
-            "these cannot be read, and stay in the store for longer than they should",
-        );
-    }
+    tracing::debug!(event = "gc.swept", events, payloads, keys, damaged, took_ms);
 }
 
 /// Counts a change of an endpoint, and gives its name.

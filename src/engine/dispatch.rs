@@ -156,7 +156,7 @@ impl Engine {
         self.count(delivery.endpoint, due.class, -1);
         let flight = Flight {
             phase: Phase::Starting,
-            progress: row.progress,
+            progress: row.progress.taken_from(due),
             due: due_since(due).min(now),
             backlog: is_backlog(due, now),
             event: row.event,

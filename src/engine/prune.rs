@@ -106,10 +106,11 @@ impl Engine {
         receipts: Vec<Receipt>,
         out: &mut Vec<Effect>,
     ) {
-        let (gone, more, ahead) = match receipts.into_iter().next() {
-            Some(Receipt::Pruned { gone, more, ahead }) => (gone, more, ahead),
-            _ => (Pruned::default(), false, None),
+        let (gone, more, ahead, damaged) = match receipts.into_iter().next() {
+            Some(Receipt::Pruned { gone, more, ahead, damaged }) => (gone, more, ahead, damaged),
+            _ => (Pruned::default(), false, None, Vec::new()),
         };
+        out.extend(damaged.into_iter().map(|damage| Effect::Publish(Notice::Damaged(damage))));
         if gone != Pruned::default() {
             out.push(Effect::Publish(Notice::Pruned(gone)));
         }

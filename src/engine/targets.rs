@@ -60,9 +60,9 @@ impl Engine {
         if signs::sign(attempt) == Sign::None {
             return;
         }
-        // retries count from the beginning, unless somebody has put a pause in between
-        let by_plan = before.attempts > 0 && before.steps == before.attempts;
-        let since = if by_plan { delivery.event.time() } else { due };
+        // retries count from the beginning
+        let first = if before.attempts == 0 { due } else { delivery.event.time() };
+        let since = before.since.unwrap_or(first);
         let took = (attempt.outcome == Outcome::Ok).then(|| now.since(since));
         let targets = lane.endpoint.flow.targets;
         lane.pulse.beat(now, took, &targets);

@@ -11,6 +11,7 @@ use crate::engine::replay::words::Scan;
 use crate::engine::report::Report;
 use crate::model::Attempt;
 use crate::model::Class;
+use crate::model::Damage;
 use crate::model::DeadReason;
 use crate::model::DeliveryId;
 use crate::model::DeliveryState;
@@ -351,6 +352,8 @@ pub enum Notice {
     },
     /// A step of a sweep has taken this away.
     Pruned(Pruned),
+    /// A sweep could not read this.
+    Damaged(Damage),
     /// A sweep has come to its end.
     Swept {
         /// What it has taken away.

@@ -35,6 +35,6 @@ pub use record::{
 pub use replay::{
     Replay, ReplayAction, ReplayCounts, ReplayFilter, ReplayMove, ReplayState, ReplayStep,
 };
-pub use retention::{Horizons, Kept, Look, Prune, Pruned};
+pub use retention::{Damage, Horizons, Kept, Look, Prune, Pruned};
 pub use source::Source;
 pub use time::Time;

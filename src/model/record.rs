@@ -19,6 +19,7 @@ use crate::model::id::DeliveryId;
 use crate::model::id::EndpointNo;
 use crate::model::id::EventId;
 use crate::model::replay::ReplayStep;
+use crate::model::retention::Damage;
 use crate::model::retention::Look;
 use crate::model::retention::Prune;
 use crate::model::retention::Pruned;
@@ -78,9 +79,21 @@ pub struct Progress {
     pub requested: bool,
     /// The key that it is ordered by, if it is.
     pub order: Option<OrderKey>,
+    /// When it was first due, where that was not at its admission: it was to be delivered later,
+    /// or somebody or something has put a pause in between.
+    pub since: Option<Time>,
 }
 
 impl Progress {
+    /// The progress of a delivery that is taken from there.
+    #[must_use]
+    pub fn taken_from(mut self, due: Due) -> Progress {
+        if self.steps == 0 && due.class == Class::Timed {
+            self.since = Some(due.at);
+        }
+        self
+    }
+
     /// The progress after this step.
     #[must_use]
     pub fn after(mut self, step: &Step) -> Progress {
@@ -103,6 +116,10 @@ impl Progress {
                 self.requested = matches!(step.next, Next::Wait { .. });
             }
             StepKind::Rule | StepKind::Duplicate { .. } => {}
+        }
+        let paused = !matches!(step.kind, StepKind::Attempt(_)) && !step.next.is_on_hold();
+        if let (true, Next::Wait { due, .. }) = (paused, step.next) {
+            self.since = Some(due);
         }
         self
     }
@@ -310,6 +327,8 @@ pub enum Receipt {
         more: bool,
         /// How far it was looked ahead of time; for the next step of this sweep.
         ahead: Option<Look>,
+        /// What could not be read, the first of it.
+        damaged: Vec<Damage>,
     },
 }
 

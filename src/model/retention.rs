@@ -50,8 +50,17 @@ pub struct Pruned {
     pub payloads: u64,
     /// Idempotency keys, those of these events included.
     pub keys: u64,
-    /// Events that cannot be read, and stay.
-    pub unreadable: u64,
+    /// Entries and pages that cannot be read. Some of them stay for longer than they should.
+    pub damaged: u64,
+}
+
+/// Something that a sweep could not read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// What it belongs to, or is next to.
+    pub event: EventId,
+    /// What is wrong.
+    pub what: String,
 }
 
 impl Pruned {
@@ -60,7 +69,7 @@ impl Pruned {
         self.events += other.events;
         self.payloads += other.payloads;
         self.keys += other.keys;
-        self.unreadable += other.unreadable;
+        self.damaged += other.damaged;
     }
 }
 

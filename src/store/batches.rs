@@ -6,9 +6,12 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
+use crate::model::Damage;
 use crate::model::EndpointNo;
+use crate::model::EventId;
 use crate::model::LaneCounts;
 use crate::store::layout;
+use crate::store::layout::Ahead;
 use crate::store::layout::Tally;
 use crate::store::packed::Packed;
 use crate::store::packed::ReadError;
@@ -22,6 +25,10 @@ const TALLY_OPERATIONS: usize = 2;
 
 /// Page operations of an atomic unit, at most; counts of lanes and of what is kept come besides.
 pub const UNIT_OPERATIONS_MAX: usize = OPERATIONS_MAX - 20;
+
+/// Damaged entries and pages that are remembered until somebody asks for them, at most; further
+/// ones are counted.
+pub const DAMAGES_MAX: usize = 16;
 
 /// Lanes whose counts fit into one page, at least.
 pub const LANES_PER_PAGE: usize = 60;
@@ -61,12 +68,22 @@ pub struct Batches {
     touched: BTreeSet<EndpointNo>,
     tally: Tally,
     tally_touched: bool,
+    damages: Vec<Damage>,
+    damages_beyond: u64,
 }
 
 impl Batches {
     /// Nothing staged, over a map in which the lanes have these counts, and which holds this much.
     pub fn new(packed: Packed, lanes: BTreeMap<EndpointNo, LaneCounts>, tally: Tally) -> Batches {
-        Batches { packed, lanes, touched: BTreeSet::new(), tally, tally_touched: false }
+        Batches {
+            packed,
+            lanes,
+            touched: BTreeSet::new(),
+            tally,
+            tally_touched: false,
+            damages: Vec::new(),
+            damages_beyond: 0,
+        }
     }
 
     /// Makes room for an atomic unit of at most `bound` page operations: what is staged leaves
@@ -94,6 +111,58 @@ impl Batches {
     pub fn tally_mut(&mut self) -> &mut Tally {
         self.tally_touched = true;
         &mut self.tally
+    }
+
+    /// What was read of an event, or nothing if that is damaged, which is noted then.
+    ///
+    /// # Errors
+    /// [`ReadError::Io`]: only damage is passed by.
+    pub fn sound<T>(
+        &mut self,
+        event: EventId,
+        read: Result<T, ReadError>,
+    ) -> Result<Option<T>, ReadError> {
+        match read {
+            Ok(read) => Ok(Some(read)),
+            Err(error @ ReadError::Io(_)) => Err(error),
+            Err(error @ (ReadError::Page { .. } | ReadError::Entry { .. })) => {
+                self.pass_by(event, &error);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Notes that something of an event is damaged, and passed by.
+    pub fn pass_by(&mut self, event: EventId, error: &ReadError) {
+        let damage = Damage { event, what: error.to_string() };
+        if self.damages.contains(&damage) {
+            return;
+        }
+        if self.damages.len() < DAMAGES_MAX {
+            self.damages.push(damage);
+        } else {
+            self.damages_beyond += 1;
+        }
+    }
+
+    /// What was damaged and passed by since this was last asked, the first of it and how much.
+    pub fn take_damages(&mut self) -> (Vec<Damage>, u64) {
+        let damages = std::mem::take(&mut self.damages);
+        let more = std::mem::take(&mut self.damages_beyond);
+        let count = u64::try_from(damages.len()).unwrap_or(u64::MAX);
+        (damages, count.saturating_add(more))
+    }
+
+    /// The counts of a lane.
+    pub fn lane(&self, endpoint: EndpointNo) -> LaneCounts {
+        self.lanes.get(&endpoint).copied().unwrap_or_default()
+    }
+
+    /// A delivery of an event has ended well: this may help where too much is kept.
+    pub fn ended(&mut self, event: EventId) {
+        if self.tally.ahead != Ahead::default() && event < self.tally.payloads_from {
+            self.tally_mut().ahead.ended += 1;
+        }
     }
 
     /// Changes the counts of a lane.

@@ -6,10 +6,12 @@
 //! `fold/gone.rs`).
 
 mod admit;
+mod clear;
 mod command;
 mod dedupe;
 mod gone;
 mod guard;
+mod judge;
 mod order;
 mod prune;
 mod replay;
@@ -82,7 +84,7 @@ fn start(batches: &mut Batches, delivery: DeliveryId, from: Due) -> Result<Recei
         return Ok(Receipt::Stale);
     }
     let Some(progress) = take_due(batches, delivery, from)? else { return Ok(Receipt::Stale) };
-    put_flight(batches, delivery, progress)?;
+    put_flight(batches, delivery, progress.taken_from(from))?;
     Ok(Receipt::Applied)
 }
 
@@ -131,7 +133,10 @@ fn log(
     let progress = before.after(step);
     write_step(batches, delivery, before, step)?;
     let to = match step.next {
-        Next::Delivered | Next::Cancelled => None,
+        Next::Delivered | Next::Cancelled => {
+            batches.ended(delivery.event);
+            None
+        }
         Next::Wait { due, .. } => {
             let due = Due::timed(due, delivery.event);
             put_due(batches, delivery, due, progress)?;

@@ -14,6 +14,8 @@ use crate::store::packed::Table;
 use crate::store::scan;
 
 const IN_PIECES: u8 = 0;
+/// How often a reader reads what changes meanwhile, at most.
+const READS_MAX: usize = 8;
 
 /// How many page operations it takes, at most, to write a value of this length.
 pub fn operations_max(value_bytes: usize) -> usize {
@@ -94,12 +96,44 @@ pub fn joined_by_writer(packed: &mut Packed, key: &Key, raw: Bytes) -> Result<By
     join(key, raw, |piece| packed.get(&PIECES, piece))
 }
 
-/// The whole value of an entry that a reader has found.
+/// The whole value of an entry that a reader has found; nothing if it has gone meanwhile.
 ///
 /// # Errors
 /// [`ReadError`] if a piece of it cannot be read.
-pub fn joined(tree: &sled::Tree, key: &Key, raw: Bytes) -> Result<Bytes, ReadError> {
-    join(key, raw, |piece| scan::get(tree, &PIECES, piece))
+pub fn joined(
+    tree: &sled::Tree,
+    table: &Table,
+    key: &Key,
+    raw: Bytes,
+) -> Result<Option<Bytes>, ReadError> {
+    let again = || scan::get(tree, table, key);
+    steady(key, raw, again, |piece| scan::get(tree, &PIECES, piece))
+}
+
+/// The writer may replace the pieces one reads, or take them away: what is read twice in a row as
+/// the same was there between the two.
+fn steady(
+    key: &Key,
+    raw: Bytes,
+    mut again: impl FnMut() -> Result<Option<Bytes>, ReadError>,
+    mut read: impl FnMut(&Key) -> Result<Option<Bytes>, ReadError>,
+) -> Result<Option<Bytes>, ReadError> {
+    let mut entry = Some(raw);
+    let mut last = Err(ReadError::Entry { key: *key, fault: "it changes all the time" });
+    for _ in 0..READS_MAX {
+        let Some(raw) = entry else { return Ok(None) };
+        if pieces_of(&raw).is_none() {
+            return Ok(Some(raw));
+        }
+        let whole = join(key, raw, &mut read);
+        match (&whole, &last) {
+            (Ok(whole), Ok(last)) if whole == last => return Ok(Some(whole.clone())),
+            (Err(ReadError::Io(_)), _) => return whole.map(Some),
+            _ => last = whole,
+        }
+        entry = again()?;
+    }
+    last.map(Some)
 }
 
 fn pieces_of(raw: &[u8]) -> Option<u16> {
@@ -122,4 +156,45 @@ fn join(
         whole.extend_from_slice(&read(&piece)?.ok_or(missing)?);
     }
     Ok(Bytes::from(whole))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &[u8] = b"\x02event";
+    const ENTRY: Bytes = Bytes::from_static(&[IN_PIECES, 0, 2]);
+
+    /// Reads a value of two pieces that is replaced, or taken away, before this read of a piece.
+    fn read(
+        changes_before: usize,
+        after: Option<&'static [u8]>,
+    ) -> Result<Option<Bytes>, ReadError> {
+        let reads = std::cell::Cell::new(0);
+        let now = |old| if reads.get() > changes_before { after } else { Some(old) };
+        let again = || Ok(now(b"").map(|_| ENTRY));
+        let piece = |_: &Key| {
+            reads.set(reads.get() + 1);
+            Ok(now(b"old").map(Bytes::from_static))
+        };
+        steady(&Key::of(&[KEY]), ENTRY, again, piece)
+    }
+
+    #[test]
+    fn a_reader_sees_a_value_before_or_after_it_changes() {
+        for changes_before in 0..6 {
+            let whole = read(changes_before, Some(b"new")).unwrap().unwrap();
+            let expected = if changes_before < 4 { "newnew" } else { "oldold" };
+            assert_eq!(whole, expected, "{changes_before}");
+            let gone = read(changes_before, None).unwrap();
+            assert_eq!(gone.is_none(), changes_before < 4, "{changes_before}");
+        }
+    }
+
+    #[test]
+    fn a_piece_that_is_missing_is_a_fault_where_the_entry_stays() {
+        let piece = |_: &Key| Ok(None);
+        let error = steady(&Key::of(&[KEY]), ENTRY, || Ok(Some(ENTRY)), piece).unwrap_err();
+        assert!(matches!(error, ReadError::Entry { fault: "it is missing", .. }), "{error}");
+    }
 }

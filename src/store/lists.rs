@@ -110,8 +110,7 @@ impl Reader {
     ) -> Result<Vec<(EventId, EventHead)>, ReadError> {
         let low = layout::EVENTS.key(&[]);
         let below = before.map_or(last_of(&low), layout::event_key);
-        let rows = scan::descending(&self.tree, &below, &low, limit)?;
-        rows.into_iter().map(|row| self.event_row(row)).collect()
+        self.event_rows(|| scan::descending(&self.tree, &below, &low, limit))
     }
 
     /// Events from `from` to `to` (both included), oldest first.
@@ -125,8 +124,7 @@ impl Reader {
         limit: usize,
     ) -> Result<Vec<(EventId, EventHead)>, ReadError> {
         let (from, to) = (layout::event_key(from), layout::event_key(to));
-        let rows = scan::ascending(&self.tree, &from, &to, limit)?;
-        rows.into_iter().map(|row| self.event_row(row)).collect()
+        self.event_rows(|| scan::ascending(&self.tree, &from, &to, limit))
     }
 
     /// How much stands in each lane.
@@ -146,9 +144,11 @@ impl Reader {
     /// # Errors
     /// [`ReadError`] names what cannot be read.
     pub fn endpoints(&self) -> Result<Vec<EndpointEntry>, ReadError> {
-        let row =
-            |(key, raw): (Key, Bytes)| layout::decode(&key, &large::joined(&self.tree, &key, raw)?);
-        self.all(&layout::ENDPOINTS)?.into_iter().map(row).collect()
+        let row = |(key, raw): (Key, Bytes)| {
+            let raw = large::joined(&self.tree, &layout::ENDPOINTS, &key, raw).transpose()?;
+            Some(raw.and_then(|raw| layout::decode(&key, &raw)))
+        };
+        self.all(&layout::ENDPOINTS)?.into_iter().filter_map(row).collect()
     }
 
     /// Deliveries that are being dialled.
@@ -163,9 +163,27 @@ impl Reader {
         self.all(&layout::FLIGHT)?.into_iter().map(row).collect()
     }
 
-    fn event_row(&self, (key, raw): (Key, Bytes)) -> Result<(EventId, EventHead), ReadError> {
+    /// Reads until none of the events goes away meanwhile.
+    fn event_rows(
+        &self,
+        read: impl Fn() -> Result<Vec<(Key, Bytes)>, ReadError>,
+    ) -> Result<Vec<(EventId, EventHead)>, ReadError> {
+        loop {
+            let rows = read()?.into_iter().map(|row| self.event_row(row));
+            let rows: Option<Vec<_>> = rows.collect::<Result<_, _>>()?;
+            if let Some(rows) = rows {
+                return Ok(rows);
+            }
+        }
+    }
+
+    fn event_row(
+        &self,
+        (key, raw): (Key, Bytes),
+    ) -> Result<Option<(EventId, EventHead)>, ReadError> {
         let id = layout::event_of(&key).ok_or_else(|| layout::bad_key(&key))?;
-        Ok((id, layout::decode(&key, &large::joined(&self.tree, &key, raw)?)?))
+        let raw = large::joined(&self.tree, &layout::EVENTS, &key, raw)?;
+        raw.map(|raw| Ok((id, layout::decode(&key, &raw)?))).transpose()
     }
 
     pub(super) fn all(&self, table: &Table) -> Result<Vec<(Key, Bytes)>, ReadError> {

@@ -14,6 +14,8 @@
 //! Invariants: the cache holds every changed page; a cached page knows its upper bound exactly;
 //! a page is never longer than [`PAGE_BYTES_MAX`].
 
+mod holes;
+
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::ops::Bound;
@@ -24,6 +26,9 @@ use crate::store::key::Key;
 use crate::store::page::PAGE_BYTES_MAX;
 use crate::store::page::Page;
 use crate::store::page::PageFault;
+
+pub use holes::Hole;
+pub use holes::Sight;
 
 /// Pages that the writer keeps decoded, at most (besides those of the batch under way).
 pub const CACHED_PAGES_MAX: usize = 512;

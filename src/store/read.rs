@@ -54,7 +54,8 @@ impl Reader {
     pub fn event_head(&self, id: EventId) -> Result<Option<EventHead>, ReadError> {
         let key = layout::event_key(id);
         let Some(raw) = scan::get(&self.tree, &layout::EVENTS, &key)? else { return Ok(None) };
-        layout::decode(&key, &large::joined(&self.tree, &key, raw)?).map(Some)
+        let raw = large::joined(&self.tree, &layout::EVENTS, &key, raw)?;
+        raw.map(|raw| layout::decode(&key, &raw)).transpose()
     }
 
     /// What is kept, and how far the sweeps have come.
@@ -102,10 +103,15 @@ impl Reader {
         let flight = scan::get(&self.tree, &layout::FLIGHT, &layout::flight_key(delivery))?;
         let (from, to) = (layout::step_key(delivery, 0), layout::step_key(delivery, u16::MAX));
         let rows = scan::ascending(&self.tree, &from, &to, usize::from(u16::MAX))?;
-        let step = |(key, raw): (Key, Bytes)| -> Result<Step, ReadError> {
-            layout::decode(&key, &large::joined(&self.tree, &key, raw)?)
+        let step = |(key, raw): (Key, Bytes)| -> Result<Option<Step>, ReadError> {
+            let raw = large::joined(&self.tree, &layout::STEPS, &key, raw)?;
+            raw.map(|raw| layout::decode(&key, &raw)).transpose()
         };
-        let steps = rows.into_iter().map(step).collect::<Result<Vec<_>, _>>()?;
+        let steps: Option<Vec<Step>> = rows.into_iter().map(step).collect::<Result<_, _>>()?;
+        // Steps that go, go with their event: what is left of them says nothing.
+        let event = scan::get(&self.tree, &layout::EVENTS, &layout::event_key(delivery.event));
+        let is_gone = flight.is_none() && matches!(event, Ok(None));
+        let steps = steps.filter(|_| !is_gone).unwrap_or_default();
         let progress = steps.iter().fold(Progress::default(), Progress::after);
         let next = steps.last().map(|last| last.next);
         let state = match (flight, next) {

@@ -250,6 +250,25 @@ fn commands_say_what_changed() {
 }
 
 #[test]
+fn draining_waits_until_nothing_is_in_flight() {
+    let idle = json!({"in_flight": 0});
+    let mut drained = endpoint("paused");
+    drained.as_object_mut().unwrap().extend(idle.as_object().unwrap().clone());
+    let busy = || (200, endpoint("paused"));
+    let daemon = Daemon::scripted(vec![busy(), busy(), (200, drained)]);
+    let ended = daemon.run(&["endpoint", "drain", "crm"]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (0, "crm: nothing in flight, 5 waiting\n"));
+    let asked = daemon.request();
+    assert_eq!(asked.line, "POST /v1/endpoints/crm/pause");
+    assert_eq!(asked.body, br#"{"reason":"drained"}"#);
+    let daemon = Daemon::scripted((0..50).map(|_| busy()).collect());
+    let ended = daemon.run(&["endpoint", "drain", "crm", "--timeout", "300ms"]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (7, ""));
+    let said = "crm: 1 in flight still; it stays paused. postrider endpoint resume crm";
+    assert_eq!(ended.stderr, format!("postrider: {said}\n"));
+}
+
+#[test]
 fn payloads_are_written_as_they_are() {
     let daemon = Daemon::with_bodies(vec![(200, b"\x00\x01ab\n".to_vec())]);
     let shown = daemon.run(&["event", "show", "evt_01k9qv5m", "--payload"]);

@@ -37,6 +37,7 @@ const COMMANDS: &[&str] = &[
     "endpoint add",
     "endpoint remove",
     "endpoint pause",
+    "endpoint drain",
     "endpoint resume",
     "endpoint enable",
     "endpoint test",

@@ -1,5 +1,7 @@
 //! What operators do with endpoints and deliveries, and when an event may leave.
 
+use std::process::Command;
+use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -8,6 +10,7 @@ use serde_json::json;
 use crate::harness::client::Request;
 use crate::harness::daemon::Daemon;
 use crate::harness::daemon::Home;
+use crate::harness::daemon::binary;
 use crate::harness::daemon::now;
 use crate::harness::receiver::Receiver;
 
@@ -179,4 +182,54 @@ fn dead_letters_are_listed_and_replayed() {
     let path = format!("/v1/deliveries/{}", left["id"].as_str().unwrap());
     assert_eq!(command(&daemon, &format!("{path}/retry")).0, 202);
     daemon.until("it is delivered", || daemon.show(&path)["state"] == "delivered");
+}
+
+#[test]
+fn an_endpoint_is_drained() {
+    let (billing, crm) = (Receiver::start(), Receiver::start());
+    billing.hold();
+    let one = "types = [\"order.created\"]\nmax_in_flight = 1";
+    let home = Home::new().endpoint("billing", &billing, one).endpoint("crm", &crm, "");
+    let daemon = home.start();
+    for _ in 0..3 {
+        delivery(&daemon, &order());
+    }
+    let under_way = || daemon.show("/v1/endpoints/billing")["in_flight"].as_u64();
+    daemon.until("one is under way", || under_way() > Some(0));
+    let drain = |limit: &str| {
+        let socket = home.path("admin.sock");
+        let mut command = Command::new(binary());
+        command.args(["endpoint", "drain", "billing", "--reason", "move", "--timeout", limit]);
+        command.arg("--socket").arg(socket).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().unwrap()
+    };
+    let ended = drain("200ms").wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(7));
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert!(said.starts_with("postrider: billing: 1 in flight still; it stays paused"), "{said}");
+    let draining = drain("60s");
+    assert_eq!(crm.arrivals(3).len(), 3, "others go on");
+    billing.release();
+    let ended = draining.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(0));
+    let said = String::from_utf8(ended.stdout).unwrap();
+    assert_eq!(said, "billing: nothing in flight, 2 waiting\n");
+    assert_eq!(billing.so_far().len(), 1);
+    assert_eq!(daemon.show("/v1/endpoints/billing")["state"]["paused"]["reason"], "move");
+    assert_eq!(command(&daemon, "/v1/endpoints/billing/resume").0, 200);
+    assert_eq!(billing.arrivals(3).len(), 3);
+}
+
+#[test]
+fn a_delayed_event_that_is_tried_again_is_not_late_by_its_delay() {
+    let receiver = Receiver::start();
+    receiver.then(503, "");
+    let more = "targets = { latency = \"1s\" }\nretry = { schedule = [\"10ms\"] }";
+    let home = Home::new().endpoint("billing", &receiver, more);
+    let daemon = home.start();
+    delivery(&daemon, &order().header("postrider-delay", "1500ms"));
+    assert_eq!(receiver.arrivals(2)[1].status, 200);
+    let recent = || daemon.show("/v1/endpoints/billing")["recent"].clone();
+    daemon.until("it is delivered", || recent()["delivered"] == 1);
+    assert_eq!((&recent()["failures"], &recent()["slow"]), (&1.into(), &0.into()));
 }

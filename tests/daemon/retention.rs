@@ -118,3 +118,27 @@ fn a_reload_changes_how_long_things_are_kept() {
     assert_eq!(answer.status, 200);
     daemon.until("the payload is gone", || is_bare(&daemon, &event));
 }
+
+#[test]
+fn a_reload_reaches_what_was_passed_by_before() {
+    let (good, bad) = (Receiver::start(), Receiver::start());
+    bad.always(400);
+    let home = Home::new().endpoint("good", &good, "types = [\"a.*\"]");
+    let home = home.endpoint("bad", &bad, "types = [\"b.*\"]\nretry = { max_attempts = 1 }");
+    let daemon = home.start();
+    let dead = submit(&daemon, "b.one", "{}");
+    daemon.until("it is dead", || daemon.show("/v1/status")["dead"] == 1);
+    let delivered = submit(&daemon, "a.one", "{}");
+    let path = home.path("config.toml");
+    let before = std::fs::read_to_string(&path).unwrap();
+    let keep = |more: &str| {
+        let retention = "[retention]\ndelivered_payload = \"100ms\"\nsweep_every = \"100ms\"\n";
+        std::fs::write(&path, format!("{before}{retention}{more}")).unwrap();
+        assert_eq!(daemon.ask(&Request::post("/v1/admin/reload", "")).status, 200);
+    };
+    keep("");
+    daemon.until("the later payload is gone", || is_bare(&daemon, &delivered));
+    assert!(!is_bare(&daemon, &dead), "it is kept for 30 days");
+    keep("dead_payload = \"100ms\"\n");
+    daemon.until("its payload is gone", || is_bare(&daemon, &dead));
+}

@@ -181,7 +181,7 @@ impl Outbox {
         let queue = self.due.entry(delivery.endpoint).or_default();
         match queue.remove(&from) {
             Some(progress) => {
-                self.flight.insert(delivery, progress);
+                self.flight.insert(delivery, progress.taken_from(from));
                 Receipt::Applied
             }
             None => Receipt::Stale,

@@ -56,7 +56,7 @@ impl Outbox {
                 gone.keys += self.drop_event(id);
             }
         }
-        Receipt::Pruned { gone, more: left == 0, ahead: None }
+        Receipt::Pruned { gone, more: left == 0, ahead: None, damaged: Vec::new() }
     }
 
     fn drop_event(&mut self, id: EventId) -> u64 {

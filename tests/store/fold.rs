@@ -135,9 +135,10 @@ fn people_send_again_and_cancel() {
     ]);
     let refused = |state| Receipt::Refused(state);
     let moved = |from, to: Option<Due>, steps, attempts| {
-        let plan_from = attempts;
+        let (plan_from, since) = (attempts, Some(at(9)));
         let requested = to.is_some();
-        let progress = Progress { steps, attempts, plan_from, requested, ..Progress::default() };
+        let rest = Progress { since, ..Progress::default() };
+        let progress = Progress { steps, attempts, plan_from, requested, ..rest };
         Receipt::Moved { from, to, progress, promoted: None, behind: 0 }
     };
     let fresh = Some(Due::fresh(id(1)));

@@ -65,16 +65,23 @@ fn tally() -> layout::Tally {
         keys_from: id(1),
         payloads_from: id(2),
         events_from: id(3),
+        rows_by: layout::RowsBy {
+            delivered_payload: Duration::from_secs(300),
+            dead_payload: Duration::from_millis(400_500),
+            events: Duration::from_secs(500_000),
+        },
+        anew: true,
+        ahead: layout::Ahead { looked: 300, ended: 200, in_vain: true },
     }
 }
 
 fn progress() -> Progress {
-    let (interrupted, requested) = (1, true);
-    Progress { steps: 300, attempts: 200, plan_from: 100, interrupted, requested, order: None }
+    let rest = Progress { interrupted: 1, requested: true, ..Progress::default() };
+    Progress { steps: 300, attempts: 200, plan_from: 100, ..rest }
 }
 
 fn behind() -> layout::Behind {
-    let progress = Progress { order: Some(OrderKey(1 << 40)), ..progress() };
+    let progress = Progress { order: Some(OrderKey(1 << 40)), since: Some(at(300)), ..progress() };
     layout::Behind { progress, at: at(1) }
 }
 

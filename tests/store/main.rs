@@ -5,6 +5,7 @@
     reason = "a test that fails here has failed; clippy exempts only the test functions themselves"
 )]
 
+mod damage;
 mod fold;
 mod golden;
 mod large;

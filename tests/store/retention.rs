@@ -29,7 +29,7 @@ fn sweep(store: &mut Store, now: Time, horizons: Horizons, limit: u16) -> Pruned
     let (mut sum, mut from) = (Pruned::default(), None);
     loop {
         let prune = Box::new(Prune { now, horizons, limit, ahead: from });
-        let Receipt::Pruned { gone, more, ahead } = store.one(Record::Prune(prune)) else {
+        let Receipt::Pruned { gone, more, ahead, .. } = store.one(Record::Prune(prune)) else {
             unreachable!()
         };
         sum.add(gone);
@@ -45,7 +45,7 @@ fn all(store: &mut Store, seconds: u64) -> Pruned {
 }
 
 fn gone(events: u64, payloads: u64, keys: u64) -> Pruned {
-    Pruned { events, payloads, keys, unreadable: 0 }
+    Pruned { events, payloads, keys, damaged: 0 }
 }
 
 /// The end of a flight at a time.
@@ -154,6 +154,59 @@ fn what_does_not_fit_into_a_batch_goes_as_well() {
     assert!(store.reader().event(id(2)).unwrap().is_some(), "it is pending");
 }
 
+#[test]
+fn what_is_kept_for_less_time_from_now_on_goes_at_once() {
+    let mut store = Store::new();
+    store.commit(vec![simple(1, &[3], &[3]), simple(2, &[3], &[3]), simple(3, &[3], &[3])]);
+    store.commit(vec![ends(1, 5, Next::Delivered), ends(2, 5, ENDED), ends(3, 5, ENDED)]);
+    let long = Horizons { dead_payload: Duration::from_secs(3_000), ..HORIZONS };
+    let long = Horizons { events: Duration::from_secs(6_000), ..long };
+    assert_eq!(sweep(&mut store, secs(15), long, 1), gone(0, 1, 0));
+    assert_eq!(sweep(&mut store, secs(64), long, 1), gone(0, 0, 0));
+    store.reopen();
+    assert_eq!(sweep(&mut store, secs(64), HORIZONS, 1), gone(0, 2, 0), "what was dead");
+    assert_eq!(sweep(&mut store, secs(65), HORIZONS, 1), gone(3, 0, 0));
+    assert_eq!(kept(&mut store), Kept::default());
+}
+
+/// Sweeps to the end, one look at a time: how much has gone, and in how many looks.
+fn looks(store: &mut Store, now: Time, horizons: Horizons) -> (Pruned, usize) {
+    let (mut sum, mut from, mut looks) = (Pruned::default(), None, 0);
+    loop {
+        let prune = Box::new(Prune { now, horizons, limit: 1, ahead: from });
+        let Receipt::Pruned { gone, more, ahead, .. } = store.one(Record::Prune(prune)) else {
+            unreachable!()
+        };
+        sum.add(gone);
+        from = ahead;
+        if !more {
+            return (sum, looks);
+        }
+        looks += 1;
+    }
+}
+
+#[test]
+fn a_size_that_cannot_be_reached_is_not_looked_for_again_and_again() {
+    let mut store = Store::new();
+    let body = Bytes::from(vec![7; 1_000]);
+    store.commit((1..=100).map(|n| admit(event(n, body.clone(), &[3]), &[3])).collect());
+    let small = Horizons { payload_bytes_max: Some(5_000), ..HORIZONS };
+    let nothing = gone(0, 0, 0);
+    assert_eq!(looks(&mut store, secs(2), small), (nothing, 100), "the first time, at all");
+    assert_eq!(looks(&mut store, secs(3), small), (nothing, 0));
+    store.one(admit(event(101, body, &[3]), &[3]));
+    assert_eq!(looks(&mut store, secs(4), small), (nothing, 1), "at what is new");
+    store.one(ends(50, 4, Next::Delivered));
+    store.reopen();
+    assert_eq!(looks(&mut store, secs(4), small), (nothing, 0), "one in a hundred helps little");
+    store.commit((51..=56).map(|n| ends(n, 4, Next::Delivered)).collect());
+    let (went, looked) = looks(&mut store, secs(5), small);
+    assert_eq!(went, gone(0, 7, 0));
+    assert!((101..=102).contains(&looked), "{looked} looks");
+    assert_eq!(looks(&mut store, secs(6), small), (nothing, 0));
+}
+
 /// One of everything that can be done to the events there are.
 fn any_record(rng: &mut Rng, ids: &mut Vec<EventId>, now: Time, outbox: &Outbox) -> Record {
     let some = (!ids.is_empty()).then(|| ids[rng.usize(ids.len().saturating_sub(12)..ids.len())]);
@@ -199,8 +252,16 @@ fn any_record(rng: &mut Rng, ids: &mut Vec<EventId>, now: Time, outbox: &Outbox)
             Record::Command { delivery, at: now, actor: "uid:0".into(), next }
         }
         _ => {
+            let Horizons { delivered_payload, dead_payload, events, .. } = HORIZONS;
+            let shorter = rng.u32(1..4);
+            let horizons = Horizons {
+                delivered_payload: delivered_payload / shorter,
+                dead_payload: dead_payload / shorter,
+                events: events / rng.u32(1..=shorter),
+                ..HORIZONS
+            };
             let limit = u16::MAX;
-            Record::Prune(Box::new(Prune { now, horizons: HORIZONS, limit, ahead: None }))
+            Record::Prune(Box::new(Prune { now, horizons, limit, ahead: None }))
         }
     }
 }
@@ -235,9 +296,9 @@ fn the_writer_lets_go_of_what_the_plain_model_lets_go_of() {
             now = now + Duration::from_millis(rng.u64(..2_000));
             let record = any_record(&mut rng, &mut ids, now, &outbox);
             let expected = outbox.apply(&record);
-            if let (Record::Prune(_), Receipt::Pruned { gone, .. }) = (&record, &expected) {
+            if let (Record::Prune(prune), Receipt::Pruned { gone, .. }) = (&record, &expected) {
                 let limit = rng.u16(1..20);
-                let found = sweep(&mut store, now, HORIZONS, limit);
+                let found = sweep(&mut store, now, prune.horizons, limit);
                 assert_eq!(found, *gone, "seed {seed}, {step}");
                 compare(&mut store, &outbox, seed);
                 outbox.check_kept();

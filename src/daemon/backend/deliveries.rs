@@ -306,7 +306,8 @@ impl Query<'_> {
             return Ok(None);
         }
         let record = self.reader.delivery(id)?;
-        if !(self.takes)(record.state) {
+        // it may have gone since it was found in a list
+        if record.state == DeliveryState::Unknown || !(self.takes)(record.state) {
             return Ok(None);
         }
         let view = self.lens.delivery(id, head, record);

@@ -90,7 +90,9 @@ fn slice(
         (last, looked) = (Some(id), looked + 1);
         if fits(filter, &head) {
             looked += head.targets.len();
-            let view = lens.event(reader, id, head)?;
+            let Some(view) = lens.event(reader, id, head)? else {
+                return Ok(ControlFlow::Continue(()));
+            };
             let has = |state: DeliveryState| view.deliveries.iter().any(|d| d.state == state);
             if filter.has_state.is_none_or(has) {
                 rows.push(view);
@@ -114,7 +116,8 @@ pub(super) async fn show(shared: &Shared, id: EventId) -> Answer<EventView> {
     read(shared, move |reader| {
         let head = reader.event_head(id).map_err(unreadable)?;
         let head = head.ok_or(BackendError::NotFound("event"))?;
-        lens.event(reader, id, head).map_err(unreadable)
+        let view = lens.event(reader, id, head).map_err(unreadable)?;
+        view.ok_or(BackendError::NotFound("event"))
     })
     .await
 }

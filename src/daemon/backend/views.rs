@@ -114,7 +114,7 @@ impl Lens {
         }
     }
 
-    /// An event with its deliveries, without their steps.
+    /// An event with its deliveries, without their steps; nothing if it has gone meanwhile.
     ///
     /// # Errors
     /// [`ReadError`] if one of them cannot be read.
@@ -123,14 +123,19 @@ impl Lens {
         reader: &Reader,
         id: EventId,
         head: EventHead,
-    ) -> Result<EventView, ReadError> {
+    ) -> Result<Option<EventView>, ReadError> {
         let one = |no: &EndpointNo| {
             let delivery = DeliveryId::new(id, *no);
-            let view = self.delivery(delivery, Some(&head), reader.delivery(delivery)?);
-            Ok(DeliveryView { steps: Vec::new(), ..view })
+            let record = reader.delivery(delivery)?;
+            if record.state == DeliveryState::Unknown {
+                return Ok(None);
+            }
+            let view = self.delivery(delivery, Some(&head), record);
+            Ok(Some(DeliveryView { steps: Vec::new(), ..view }))
         };
         let deliveries = head.targets.iter().map(one).collect::<Result<_, ReadError>>()?;
-        Ok(EventView {
+        let Some(deliveries) = deliveries else { return Ok(None) };
+        Ok(Some(EventView {
             id,
             event_type: head.event_type.to_string(),
             accepted_at: head.accepted_at,
@@ -141,7 +146,7 @@ impl Lens {
             payload_gone_at: head.payload_gone,
             attributes: head.attributes,
             deliveries,
-        })
+        }))
     }
 
     /// An endpoint. Its dead deliveries are counted by the store.

@@ -12,6 +12,7 @@ use crate::model::Time;
 use crate::store::batches::Batches;
 use crate::store::layout;
 use crate::store::packed::ReadError;
+use crate::store::packed::Sight;
 
 /// Page operations of judging one delivery, at most: both rows may split their pages, and the
 /// second one of the window before goes; or its step.
@@ -49,15 +50,29 @@ pub(super) fn remember(
 }
 
 /// Forgets a key whose window has ended, the one that ended first. Says whether there was one.
+///
+/// # Errors
+/// [`ReadError::Io`]; damage is noted, and taken away.
 pub(super) fn forget_one(batches: &mut Batches, now: Time) -> Result<bool, ReadError> {
-    let first = batches.packed.first_from(&layout::FADES, &layout::FADES.key(&[]))?;
-    let Some((row, _)) = first else { return Ok(false) };
-    let (until, no, key) = layout::fades_of(&row).ok_or_else(|| layout::bad_key(&row))?;
-    if until > now {
+    let row = match batches.packed.see_from(&layout::FADES, &layout::FADES.key(&[]))? {
+        Sight::Nothing => return Ok(false),
+        Sight::Entry(row, _) => row,
+        Sight::Hole(hole) => {
+            let error = ReadError::Page { key: hole.base, fault: hole.fault };
+            batches.pass_by(EventId::MIN, &error);
+            batches.packed.discard(&layout::FADES, hole.base)?;
+            return Ok(true);
+        }
+    };
+    let fades = layout::fades_of(&row);
+    if fades.is_some_and(|(until, ..)| until > now) {
         return Ok(false);
     }
     batches.packed.remove(&layout::FADES, &row)?;
-    batches.packed.remove(&layout::SEEN, &layout::seen_key(no, key))?;
+    if let Some((_, no, key)) = fades {
+        let seen = batches.packed.remove(&layout::SEEN, &layout::seen_key(no, key));
+        batches.sound(EventId::MIN, seen)?;
+    }
     Ok(true)
 }
 

@@ -6,55 +6,65 @@
 //! nothing is looked at twice without need.
 //!
 //! Invariant: an event has a row, and one only, exactly if it has been passed for its payload,
-//! which is still kept, or as a whole.
+//! which is still kept, or as a whole. Where that no longer is so, since rows were lost to damage,
+//! or where rows are too late, since things are kept for less time than when they were written, all
+//! rows go, and the marks begin anew ([`Tally::anew`]).
+//!
+//! Damage stops nothing: what cannot be read is noted and passed by. What cannot be judged without
+//! it stays.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::model::DeliveryId;
 use crate::model::EventId;
 use crate::model::Look;
-use crate::model::Next;
 use crate::model::Prune;
 use crate::model::Pruned;
 use crate::model::Receipt;
 use crate::model::Time;
 use crate::policy::retention;
 use crate::policy::retention::Fate;
-use crate::policy::retention::Standing;
 use crate::store::batches::Batches;
 use crate::store::batches::CommitError;
+use crate::store::fold::clear::Span;
 use crate::store::fold::dedupe;
 use crate::store::fold::gone;
-use crate::store::fold::gone::Past;
-use crate::store::fold::order;
-use crate::store::key::Key;
-use crate::store::large;
+use crate::store::fold::judge;
+use crate::store::fold::judge::Found;
 use crate::store::layout;
-use crate::store::layout::EventHead;
+use crate::store::layout::Ahead;
+use crate::store::layout::RowsBy;
 use crate::store::layout::Tally;
 use crate::store::packed::ReadError;
-use crate::store::packed::Table;
+use crate::store::packed::Sight;
 
 /// Page operations of a row that goes or comes.
 const ROW_OPERATIONS: usize = 4;
 /// Page operations of an idempotency key that goes.
 const KEY_OPERATIONS: usize = 1;
 
+/// Where too much is kept, and all was looked at in vain: it is not looked again until deliveries
+/// have ended, one for so many events as were looked at.
+const LOOKS_PER_END: u64 = 16;
+
 /// Stages a step of a sweep. Each event is an atomic unit of its own.
 pub(super) fn apply(batches: &mut Batches, prune: &Prune) -> Result<Receipt, CommitError> {
     let left = usize::from(prune.limit);
-    let mut sweep =
-        Sweep { batches, prune, gone: Pruned::default(), left, ahead: prune.ahead, stuck: false };
-    sweep.due_rows()?;
+    let mut sweep = Sweep { batches, prune, gone: Pruned::default(), left, ahead: prune.ahead };
+    sweep.begin_anew()?;
     sweep.keys()?;
     sweep.payloads()?;
+    // before anything of what is younger goes: what bounds a page that cannot be read is the next
     sweep.events()?;
+    sweep.due_rows()?;
     sweep.over_size()?;
     sweep.duplicates()?;
-    let more = sweep.left == 0 && !sweep.stuck;
-    Ok(Receipt::Pruned { gone: sweep.gone, more, ahead: sweep.ahead })
+    let more = sweep.left == 0 || sweep.tally().anew;
+    let (mut gone, ahead) = (sweep.gone, sweep.ahead);
+    let (damaged, count) = batches.take_damages();
+    gone.damaged = count;
+    Ok(Receipt::Pruned { gone, more, ahead, damaged })
 }
 
 /// What led to an event.
@@ -70,11 +80,30 @@ enum Way {
     Events,
 }
 
-/// An event as it is found.
-struct Found {
-    head: EventHead,
-    past: Past,
-    record: retention::Record,
+/// How far it has been looked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    Keys,
+    Payloads,
+    Events,
+}
+
+impl Mark {
+    fn of(self, tally: &Tally) -> EventId {
+        match self {
+            Mark::Keys => tally.keys_from,
+            Mark::Payloads => tally.payloads_from,
+            Mark::Events => tally.events_from,
+        }
+    }
+
+    fn of_mut(self, tally: &mut Tally) -> &mut EventId {
+        match self {
+            Mark::Keys => &mut tally.keys_from,
+            Mark::Payloads => &mut tally.payloads_from,
+            Mark::Events => &mut tally.events_from,
+        }
+    }
 }
 
 struct Sweep<'a> {
@@ -84,11 +113,36 @@ struct Sweep<'a> {
     /// Looks left in this step.
     left: usize,
     ahead: Option<Look>,
-    /// Whether something cannot be read that cannot be passed by.
-    stuck: bool,
 }
 
 impl Sweep<'_> {
+    /// Takes all rows away and puts the marks back, where rows are too late, or not there.
+    fn begin_anew(&mut self) -> Result<(), CommitError> {
+        let rows_by = RowsBy::of(&self.prune.horizons);
+        let before = self.tally().rows_by;
+        if rows_by != before {
+            let tally = self.batches.tally_mut();
+            tally.anew |= rows_by.is_shorter_than(&before);
+            tally.rows_by = rows_by;
+        }
+        while self.tally().anew && self.left > 0 {
+            self.left -= 1;
+            self.batches.room(ROW_OPERATIONS)?;
+            match self.batches.packed.see_from(&layout::EXPIRY, &layout::EXPIRY.key(&[]))? {
+                Sight::Entry(key, _) => {
+                    self.batches.packed.remove(&layout::EXPIRY, &key)?;
+                }
+                Sight::Hole(hole) => self.batches.packed.discard(&layout::EXPIRY, hole.base)?,
+                Sight::Nothing => {
+                    let tally = self.batches.tally_mut();
+                    (tally.payloads_from, tally.events_from) = (EventId::MIN, EventId::MIN);
+                    tally.anew = false;
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn due_rows(&mut self) -> Result<(), CommitError> {
         while let Some(row) = self.row_after(None)?.filter(|(at, _)| *at <= self.prune.now) {
             self.look(row.1, Way::Row(row))?;
@@ -98,10 +152,11 @@ impl Sweep<'_> {
 
     fn keys(&mut self) -> Result<(), CommitError> {
         let until = self.passed_by(self.prune.horizons.keys);
-        while let Some(event) = self.event_from(self.tally().keys_from, until)? {
+        while let Some(event) = self.event_from(Mark::Keys, until)? {
             self.left = self.left.saturating_sub(1);
             self.batches.room(KEY_OPERATIONS)?;
-            let taken = match self.head(event)? {
+            let head = judge::head(self.batches, event);
+            let taken = match self.batches.sound(event, head)? {
                 Some(Some(head)) => gone::take_key(self.batches, event, &head)?,
                 _ => false,
             };
@@ -113,7 +168,7 @@ impl Sweep<'_> {
 
     fn payloads(&mut self) -> Result<(), CommitError> {
         let until = self.passed_by(self.prune.horizons.delivered_payload);
-        while let Some(event) = self.event_from(self.tally().payloads_from, until)? {
+        while let Some(event) = self.event_from(Mark::Payloads, until)? {
             self.look(event, Way::Payloads)?;
         }
         Ok(())
@@ -121,7 +176,7 @@ impl Sweep<'_> {
 
     fn events(&mut self) -> Result<(), CommitError> {
         let until = self.passed_by(self.prune.horizons.events).min(self.tally().payloads_from);
-        while let Some(event) = self.event_from(self.tally().events_from, until)? {
+        while let Some(event) = self.event_from(Mark::Events, until)? {
             self.look(event, Way::Events)?;
         }
         Ok(())
@@ -129,16 +184,27 @@ impl Sweep<'_> {
 
     /// What has been passed by is older than what has not, so it goes first.
     fn over_size(&mut self) -> Result<(), CommitError> {
-        while self.is_over_size()
+        let again = self.is_over_size() && self.may_look_ahead();
+        while again
+            && self.is_over_size()
             && let Some(row) = self.row_after(self.ahead)?
         {
             self.ahead = Some(row);
+            self.batches.tally_mut().ahead.looked += 1;
             self.look(row.1, Way::Ahead(row))?;
         }
+        if again && self.left > 0 {
+            // what is passed by from here on has been looked at
+            self.ahead = Some((Time::MAX, EventId::MAX));
+        }
         while self.is_over_size()
-            && let Some(event) = self.event_from(self.tally().payloads_from, EventId::MAX)?
+            && let Some(event) = self.event_from(Mark::Payloads, EventId::MAX)?
         {
+            self.batches.tally_mut().ahead.looked += 1;
             self.look(event, Way::Payloads)?;
+        }
+        if self.is_over_size() && self.left > 0 && !self.tally().anew {
+            self.batches.tally_mut().ahead.in_vain = true;
         }
         Ok(())
     }
@@ -147,13 +213,24 @@ impl Sweep<'_> {
     fn duplicates(&mut self) -> Result<(), CommitError> {
         while self.left > 0 {
             self.batches.room(dedupe::FORGET_OPERATIONS_MAX)?;
-            let forgot = dedupe::forget_one(self.batches, self.prune.now);
-            if self.readable(forgot)? != Some(true) {
+            if !dedupe::forget_one(self.batches, self.prune.now)? {
                 break;
             }
             self.left -= 1;
         }
         Ok(())
+    }
+
+    /// Whether it may help to look at what was passed by.
+    fn may_look_ahead(&mut self) -> bool {
+        let Ahead { looked, ended, in_vain } = self.tally().ahead;
+        if in_vain && ended.saturating_mul(LOOKS_PER_END) < looked.max(1) {
+            return false;
+        }
+        if in_vain || self.ahead.is_none() {
+            self.batches.tally_mut().ahead = Ahead::default();
+        }
+        true
     }
 
     fn is_over_size(&self) -> bool {
@@ -172,13 +249,13 @@ impl Sweep<'_> {
 
     /// Judges an event, and does what is judged.
     fn look(&mut self, event: EventId, way: Way) -> Result<(), CommitError> {
-        let Some(found) = self.find(event)? else {
+        let Some(Found { head, past, record }) = judge::find(self.batches, event)? else {
             self.left = self.left.saturating_sub(1);
             self.batches.room(ROW_OPERATIONS)?;
             return Ok(mark(self.batches, event, way, None)?);
         };
-        let Found { mut head, past, record } = found;
-        self.left = self.left.saturating_sub(head.targets.len().max(1));
+        let targets = head.as_ref().map_or(1, |head| head.targets.len().max(1));
+        self.left = self.left.saturating_sub(targets);
         if way == Way::Events && record.has_payload {
             // It has a row.
             self.batches.tally_mut().events_from = event.successor();
@@ -193,6 +270,7 @@ impl Sweep<'_> {
                 mark(self.batches, event, way, again.then_some(at))?;
             }
             Fate::DropPayload(at) => {
+                let Some(mut head) = head else { return Ok(()) };
                 head.payload_gone = Some(now);
                 let again = self.is_passed(event, way).then_some(at);
                 let marked = |batches: &mut Batches| mark(batches, event, way, again);
@@ -201,7 +279,10 @@ impl Sweep<'_> {
             }
             Fate::DropEvent => {
                 let marked = |batches: &mut Batches| mark(batches, event, way, None);
-                let keyed = gone::drop_event(self.batches, event, &head, &past, marked)?;
+                let keyed = match &head {
+                    Some(head) => gone::drop_event(self.batches, event, head, &past, marked)?,
+                    None => gone::drop_headless(self.batches, event, marked).map(|()| false)?,
+                };
                 self.gone.events += 1;
                 self.gone.payloads += u64::from(record.has_payload);
                 self.gone.keys += u64::from(keyed);
@@ -221,90 +302,52 @@ impl Sweep<'_> {
             Some(after) => layout::expiry_key(after).joined(&[0]),
             None => layout::EXPIRY.key(&[]),
         };
-        let Some(key) = self.first(&layout::EXPIRY, &from)? else { return Ok(None) };
-        Ok(Some(layout::expiry_of(&key).ok_or_else(|| layout::bad_key(&key))?))
-    }
-
-    /// The first event from `from` on and below `until`, while looks are left.
-    fn event_from(
-        &mut self,
-        from: EventId,
-        until: EventId,
-    ) -> Result<Option<EventId>, CommitError> {
-        let Some(key) = self.first(&layout::EVENTS, &layout::event_key(from))? else {
-            return Ok(None);
-        };
-        let event = layout::event_of(&key).ok_or_else(|| layout::bad_key(&key))?;
-        Ok(Some(event).filter(|event| *event < until))
-    }
-
-    fn first(&mut self, table: &Table, from: &Key) -> Result<Option<Key>, CommitError> {
-        if self.left == 0 {
+        if self.left == 0 || self.tally().anew {
             return Ok(None);
         }
-        let found = self.batches.packed.first_from(table, from);
-        let found = self.readable(found)?;
-        self.stuck |= found.is_none();
-        Ok(found.flatten().map(|(key, _)| key))
-    }
-
-    /// The head of an event: none if there is none, nothing if it cannot be read.
-    fn head(&mut self, event: EventId) -> Result<Option<Option<EventHead>>, CommitError> {
-        let head = head(self.batches, event);
-        self.readable(head)
-    }
-
-    /// An event, if it is there and can be read.
-    fn find(&mut self, event: EventId) -> Result<Option<Found>, CommitError> {
-        let found = find(self.batches, event);
-        Ok(self.readable(found)?.flatten())
-    }
-
-    /// Nothing instead of what is damaged: it stays, and is counted, and the sweep goes on.
-    fn readable<T>(&mut self, read: Result<T, ReadError>) -> Result<Option<T>, CommitError> {
-        match read {
-            Ok(read) => Ok(Some(read)),
-            Err(error @ ReadError::Io(_)) => Err(error.into()),
-            Err(ReadError::Page { .. } | ReadError::Entry { .. }) => {
-                self.gone.unreadable += 1;
+        let found = self.batches.packed.first_from(&layout::EXPIRY, &from);
+        let row = found.and_then(|found| {
+            let row = |(key, _)| layout::expiry_of(&key).ok_or_else(|| layout::bad_key(&key));
+            found.map(row).transpose()
+        });
+        match row {
+            Ok(row) => Ok(row),
+            Err(error) => {
+                rows_lost(self.batches, EventId::MIN, error)?;
                 Ok(None)
             }
         }
     }
-}
 
-fn head(batches: &mut Batches, event: EventId) -> Result<Option<EventHead>, ReadError> {
-    let key = layout::event_key(event);
-    let raw = large::get(&mut batches.packed, &layout::EVENTS, &key)?;
-    raw.map(|raw| layout::decode(&key, &raw)).transpose()
-}
-
-fn find(batches: &mut Batches, event: EventId) -> Result<Option<Found>, ReadError> {
-    let Some(head) = head(batches, event)? else { return Ok(None) };
-    let past = gone::past(batches, event)?;
-    let mut standing = Standing::Ended;
-    let mut last = head.accepted_at;
-    for target in &head.targets {
-        let delivery = DeliveryId::new(event, *target);
-        let flies = batches.packed.get(&layout::FLIGHT, &layout::flight_key(delivery))?.is_some();
-        let step = past.last.get(target).filter(|_| !flies);
-        let parked = match head.order_key(*target) {
-            Some(key) => order::first(batches, *target, key)? == Some(event),
-            None => false,
-        };
-        match step.map(|step| step.next) {
-            Some(Next::Delivered | Next::Cancelled) => {}
-            Some(Next::Dead { .. }) if !parked => standing = Standing::Dead,
-            _ => {
-                standing = Standing::Pending;
-                break;
+    /// The first event from a mark on and below `until`, while looks are left.
+    fn event_from(&mut self, mark: Mark, until: EventId) -> Result<Option<EventId>, CommitError> {
+        while self.left > 0 {
+            let from = mark.of(self.tally());
+            let hole =
+                match self.batches.packed.see_from(&layout::EVENTS, &layout::event_key(from))? {
+                    Sight::Nothing => return Ok(None),
+                    Sight::Entry(key, _) => {
+                        let event = layout::event_of(&key).ok_or_else(|| layout::bad_key(&key))?;
+                        return Ok(Some(event).filter(|event| *event < until));
+                    }
+                    Sight::Hole(hole) => hole,
+                };
+            // nobody can say which events are in it
+            let first = layout::event_of(&hole.base).unwrap_or(EventId::MIN);
+            let behind = hole.upper.as_ref().and_then(layout::event_of);
+            let wanted =
+                |behind: &EventId| if mark == Mark::Events { *behind } else { first } < until;
+            let Some(behind) = behind.filter(wanted) else { return Ok(None) };
+            let error = ReadError::Page { key: hole.base, fault: hole.fault };
+            self.batches.pass_by(first, &error);
+            if mark == Mark::Events {
+                gone::drop_heads(self.batches, hole.base, Span::between(first, behind))?;
             }
+            *mark.of_mut(self.batches.tally_mut()) = behind;
+            self.left -= 1;
         }
-        last = step.map_or(last, |step| last.max(step.at));
+        Ok(None)
     }
-    let has_payload = head.payload_gone.is_none();
-    let record = retention::Record { standing, last, has_payload };
-    Ok(Some(Found { head, past, record }))
 }
 
 /// Stages what a look leaves behind: the mark it came from is moved, its row goes, and there is
@@ -322,9 +365,18 @@ fn mark(
         Way::Payloads => batches.tally_mut().payloads_from = event.successor(),
         Way::Events => batches.tally_mut().events_from = event.successor(),
     }
-    if let Some(at) = again {
-        let value = Bytes::from(layout::encode(&()));
-        batches.packed.insert(&layout::EXPIRY, layout::expiry_key((at, event)), value)?;
+    let Some(at) = again else { return Ok(()) };
+    let value = Bytes::from(layout::encode(&()));
+    let put = batches.packed.insert(&layout::EXPIRY, layout::expiry_key((at, event)), value);
+    put.or_else(|error| rows_lost(batches, event, error))
+}
+
+/// Rows cannot be read: which, only their events can say.
+fn rows_lost(batches: &mut Batches, event: EventId, error: ReadError) -> Result<(), ReadError> {
+    if let ReadError::Io(_) = error {
+        return Err(error);
     }
+    batches.pass_by(event, &error);
+    batches.tally_mut().anew = true;
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Values: what is written besides the nouns of the model, and how.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -15,6 +16,7 @@ use crate::model::EndpointNo;
 use crate::model::Event;
 use crate::model::EventId;
 use crate::model::EventType;
+use crate::model::Horizons;
 use crate::model::Kept;
 use crate::model::Order;
 use crate::model::OrderKey;
@@ -90,13 +92,64 @@ pub struct Tally {
     pub payloads_from: EventId,
     /// Events from here on have not been looked at as a whole. Never behind the one above.
     pub events_from: EventId,
+    /// How long things were kept when the rows were written that say when to look again.
+    pub rows_by: RowsBy,
+    /// Whether all rows go, and then the marks for payloads and for whole events begin anew.
+    pub anew: bool,
+    /// What came of looking ahead of time.
+    pub ahead: Ahead,
+}
+
+/// What the times of rows depend on, as in [`Horizons`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowsBy {
+    /// The payload of an event that has ended, and of which nothing is dead.
+    pub delivered_payload: Duration,
+    /// The payload of an event of which a delivery is dead.
+    pub dead_payload: Duration,
+    /// Everything else of an event.
+    pub events: Duration,
+}
+
+impl RowsBy {
+    /// Those of these horizons.
+    pub fn of(horizons: &Horizons) -> RowsBy {
+        let &Horizons { delivered_payload, dead_payload, events, .. } = horizons;
+        RowsBy { delivered_payload, dead_payload, events }
+    }
+
+    /// Whether something is kept for less time than by the other.
+    pub fn is_shorter_than(&self, other: &RowsBy) -> bool {
+        self.delivered_payload < other.delivered_payload
+            || self.dead_payload < other.dead_payload
+            || self.events < other.events
+    }
+}
+
+/// Where too much is kept: what came of looking at all that was passed by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ahead {
+    /// Events that were looked at.
+    pub looked: u64,
+    /// Deliveries of such events that have ended since the first look.
+    pub ended: u64,
+    /// Whether that was all of them, and too much is kept nevertheless.
+    pub in_vain: bool,
 }
 
 impl Default for Tally {
     fn default() -> Tally {
         let kept = Kept::default();
         let from = EventId::MIN;
-        Tally { kept, keys_from: from, payloads_from: from, events_from: from }
+        Tally {
+            kept,
+            keys_from: from,
+            payloads_from: from,
+            events_from: from,
+            rows_by: RowsBy::default(),
+            anew: false,
+            ahead: Ahead::default(),
+        }
     }
 }
 
