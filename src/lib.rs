@@ -84,7 +84,8 @@
 //! what is done to a few deliveries, with the place behind them and the counts. Sent again, they
 //! stand among those that wait for a time, of which a lane takes one for each new delivery: so a
 //! replay slows live traffic of the same endpoint down by a factor of 2 at most. What is on hold is
-//! due at the end of time, behind everything else in its queue, and never in memory.
+//! due at the end of time, behind everything else in its queue, and never in memory. What a
+//! standing hold covers is put there on arrival (`engine::holds`).
 //!
 //! What postrider tells of itself are events like any other (`engine::report`).
 //!
@@ -129,7 +130,7 @@
 //!   that wait behind it; versions: the highest one of a key.
 //! - seen: of each key of an endpoint that wants no duplicates, the event that has gone out.
 //! - dead: the same by endpoint and time, to list and to replay.
-//! - replays: running ones with how far they are, and the last that have ended.
+//! - replays: running ones with how far they are, and the last that have ended; standing holds.
 //! - idempotency keys; counts; endpoints with numbers, names and states.
 //!
 //! Every record is one atomic unit of at most [`store::batches::OPERATIONS_MAX`] pages; what is

@@ -139,6 +139,7 @@ fn admit(n: u64, body_bytes: usize, started: &[EndpointNo]) -> Commit {
         targets: vec![ENDPOINT],
         orders: Vec::new(),
         dedupes: Vec::new(),
+        held: Vec::new(),
     };
     let mut hash = [0; 16];
     hash.copy_from_slice(

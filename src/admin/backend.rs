@@ -16,6 +16,7 @@ use crate::model::DeliveryId;
 use crate::model::DeliveryState;
 use crate::model::EventId;
 use crate::model::EventType;
+use crate::model::HoldView;
 use crate::model::Outcome;
 use crate::model::Rate;
 use crate::model::ReplayAction;
@@ -111,6 +112,8 @@ pub struct ReplayOrder {
     pub filter: FilterView,
     /// At which rate.
     pub rate: Rate,
+    /// Whether what comes in is put on hold as well.
+    pub standing: bool,
 }
 
 /// A payload with its media type.
@@ -322,7 +325,10 @@ pub trait Backend: Send + Sync + 'static {
     /// All replays that are remembered, the newest first.
     fn replays(&self) -> impl Future<Output = Answer<Vec<ReplayView>>> + Send;
 
-    /// One of them.
+    /// The holds that stand, the oldest first.
+    fn holds(&self) -> impl Future<Output = Answer<Vec<HoldView>>> + Send;
+
+    /// A replay.
     fn shown_replay(&self, id: ReplayId) -> impl Future<Output = Answer<ReplayView>> + Send;
 
     /// The first two replays, at most, whose ids are in this range (both ends included).

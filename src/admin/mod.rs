@@ -82,6 +82,7 @@ fn read_routes<B: Backend>() -> Router<Room<B>> {
         .route("/v1/events", get(events::list::<B>))
         .route("/v1/events/{id}", get(events::show::<B>))
         .route("/v1/events/{id}/payload", get(events::payload::<B>))
+        .route("/v1/holds", get(replays::holds::<B>))
         .route("/v1/sources", get(sources::list::<B>))
         .route("/v1/sources/{name}", get(sources::show::<B>))
         .route("/v1/deliveries", get(deliveries::list::<B>))

@@ -39,6 +39,8 @@ struct Body {
     rate: Option<Pace>,
     #[serde(default)]
     dry_run: bool,
+    #[serde(default)]
+    standing: bool,
 }
 
 pub(super) async fn create<B: Backend>(
@@ -69,6 +71,15 @@ pub(super) async fn list<B: Backend>(
     Ok(body::json(StatusCode::OK, &page))
 }
 
+pub(super) async fn holds<B: Backend>(
+    State(room): State<Room<B>>,
+    uri: Uri,
+) -> Result<Response, Refusal> {
+    Query::parse(uri.query())?.finish()?;
+    let page = Page { data: room.backend.holds().await?, next_cursor: None };
+    Ok(body::json(StatusCode::OK, &page))
+}
+
 pub(super) async fn show<B: Backend>(
     State(room): State<Room<B>>,
     Path(id): Path<String>,
@@ -92,7 +103,7 @@ pub(super) async fn cancel<B: Backend>(
 /// What is asked for, if it can be done. Dead deliveries are what people mean to send again, if
 /// they do not say.
 fn checked(body: Body) -> Result<ReplayOrder, Refusal> {
-    let Body { mut filter, action, rate, .. } = body;
+    let Body { mut filter, action, rate, standing, .. } = body;
     let mut faults = Vec::new();
     if action == ReplayAction::Replay {
         filter.state.get_or_insert(DeliveryState::Dead);
@@ -102,6 +113,17 @@ fn checked(body: Body) -> Result<ReplayOrder, Refusal> {
         let (word, legal) = (action.as_str(), words(legal));
         let detail = format!("{word} is not for {state} deliveries: {legal}");
         faults.push(Fault::new("/filter/state", "state", detail));
+    }
+    if standing {
+        let types = filter.types.clone();
+        let plain =
+            FilterView { types, endpoint: filter.endpoint.clone(), ..FilterView::default() };
+        if action != ReplayAction::Hold {
+            faults.push(Fault::new("/standing", "conflict", "only a hold can stand"));
+        } else if filter.types.is_none() || filter != plain {
+            let detail = "a standing hold is for a type, and for one endpoint or all of them";
+            faults.push(Fault::new("/standing", "conflict", detail));
+        }
     }
     if filter.ids.len() > REPLAY_IDS_MAX {
         let detail = format!("names more than {REPLAY_IDS_MAX} deliveries");
@@ -113,7 +135,7 @@ fn checked(body: Body) -> Result<ReplayOrder, Refusal> {
         faults.push(Fault::new("/rate", "range", "must be 1000/s at most"));
     }
     if faults.is_empty() {
-        Ok(ReplayOrder { action, filter, rate })
+        Ok(ReplayOrder { action, filter, rate, standing })
     } else {
         Err(Problem::invalid(faults).into())
     }

@@ -68,6 +68,8 @@ pub(super) struct Wish<'a> {
     pub(super) ids: Vec<String>,
     /// Only to those that fit.
     pub(super) filter: &'a Filter,
+    /// Also to what comes in.
+    pub(super) standing: bool,
 }
 
 impl Filter {
@@ -90,7 +92,7 @@ impl Wish<'_> {
         let options = &context.options;
         let client = Client::admin(&options.socket, options.timeout)?.patient(COUNT_TIMEOUT_MIN);
         let found: DryRunView = client.post("/v1/replays", &self.body(context, true))?;
-        if found.matched == 0 {
+        if found.matched == 0 && !found.standing {
             return Err(Failure::new(Exit::NotFound, "no delivery matches").into());
         }
         let would = would(self.action, &found);
@@ -116,6 +118,7 @@ impl Wish<'_> {
             "action": self.action,
             "rate": filter.rate,
             "dry_run": dry_run,
+            "standing": self.standing,
             "filter": {
                 "endpoint": filter.endpoint,
                 "state": self.state,
@@ -131,7 +134,10 @@ impl Wish<'_> {
 fn would(action: ReplayAction, found: &DryRunView) -> String {
     let kept = found.matched.saturating_sub(found.expired);
     let kept = text::things(kept, "delivery", "deliveries");
+    let standing = found.standing;
     let mut text = match action {
+        ReplayAction::Hold if standing => format!("Would put {kept} on hold, and what comes in."),
+        ReplayAction::Release if standing => format!("Would release {kept}, and what comes in."),
         ReplayAction::Replay => format!("Would send {kept} again."),
         ReplayAction::Cancel => format!("Would cancel {kept}."),
         ReplayAction::Hold => format!("Would put {kept} on hold."),

@@ -17,8 +17,10 @@ use crate::cli::list::Params;
 use crate::cli::output::Context;
 use crate::cli::steps;
 use crate::cli::text::When;
+use crate::model::HoldView;
 use crate::model::ReplayAction;
 use crate::model::view::DeliveryView;
+use crate::model::view::Page;
 
 /// List, show, retry, cancel, hold and release deliveries
 #[derive(Clone, Debug, Args)]
@@ -37,9 +39,11 @@ enum DeliveryCommand {
     /// End waiting deliveries
     Cancel(Many),
     /// Put waiting deliveries aside: they are not sent until they are released
-    Hold(Many),
-    /// Let deliveries go that were put aside
+    Hold(Hold),
+    /// Let deliveries go that were put aside, and lift the standing hold of the same --type
     Release(Many),
+    /// List standing holds
+    Holds,
 }
 
 /// List deliveries, newest first
@@ -88,6 +92,20 @@ struct Several {
 }
 
 #[derive(Clone, Debug, Args)]
+struct Hold {
+    /// Also what comes in from now on, until it is released with the same --type (and --endpoint)
+    #[arg(
+        long,
+        requires = "types",
+        conflicts_with_all = ["ids", "since", "until", "state", "all"]
+    )]
+    standing: bool,
+
+    #[command(flatten)]
+    many: Many,
+}
+
+#[derive(Clone, Debug, Args)]
 struct Many {
     /// Their ids, or the first 8 characters or more of each
     #[arg(
@@ -125,11 +143,17 @@ impl DeliveryArgs {
                 several.command(context, &client, "/cancel")?;
             }
             DeliveryCommand::Cancel(args) => {
-                return args.run(context, &client, ReplayAction::Cancel);
+                return args.run(context, &client, ReplayAction::Cancel, false);
             }
-            DeliveryCommand::Hold(args) => return args.run(context, &client, ReplayAction::Hold),
+            DeliveryCommand::Hold(Hold { standing, many }) => {
+                return many.run(context, &client, ReplayAction::Hold, *standing);
+            }
             DeliveryCommand::Release(args) => {
-                return args.run(context, &client, ReplayAction::Release);
+                return args.run(context, &client, ReplayAction::Release, false);
+            }
+            DeliveryCommand::Holds => {
+                let page: Page<HoldView> = client.get("/v1/holds")?;
+                context.list(&page.data, &page)?;
             }
         }
         Ok(Exit::Done.into())
@@ -156,6 +180,7 @@ impl Many {
         context: &Context,
         client: &Client,
         action: ReplayAction,
+        standing: bool,
     ) -> anyhow::Result<ExitCode> {
         if self.ids.is_empty() && self.state.is_none() && self.filter.is_empty() && !self.all {
             let message = "say which: their ids, a filter such as --endpoint, or --all";
@@ -166,7 +191,8 @@ impl Many {
             let known: DeliveryView = client.get(list::path_of("deliveries", id, "")?)?;
             ids.push(known.id.to_string());
         }
-        Wish { action, state: self.state.as_deref(), ids, filter: &self.filter }.run(context)
+        let (state, filter) = (self.state.as_deref(), &self.filter);
+        Wish { action, state, ids, filter, standing }.run(context)
     }
 }
 

@@ -81,7 +81,8 @@ impl ReplayArgs {
 impl Order {
     fn run(&self, context: &Context) -> anyhow::Result<ExitCode> {
         let (action, state) = (ReplayAction::Replay, Some(self.state.as_str()));
-        bulk::Wish { action, state, ids: Vec::new(), filter: &self.filter }.run(context)
+        let (ids, filter, standing) = (Vec::new(), &self.filter, false);
+        bulk::Wish { action, state, ids, filter, standing }.run(context)
     }
 }
 

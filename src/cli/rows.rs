@@ -3,6 +3,7 @@
 use crate::cli::output::Row;
 use crate::cli::text;
 use crate::model::DeliveryState;
+use crate::model::HoldView;
 use crate::model::Time;
 use crate::model::view::DeliveryView;
 use crate::model::view::EndpointView;
@@ -57,6 +58,25 @@ impl Row for DeliveryView {
             or_none(&self.reason),
             or_none(&self.event_type),
             self.event_id.to_string(),
+        ]
+    }
+
+    fn id(&self) -> String {
+        self.id.to_string()
+    }
+}
+
+impl Row for HoldView {
+    const COLUMNS: &'static [&'static str] = &["TYPE", "ENDPOINT", "SINCE", "BY"];
+    const MORE: &'static [&'static str] = &["REPLAY"];
+
+    fn cells(&self, time: &dyn Fn(Time) -> String) -> Vec<String> {
+        vec![
+            self.types.to_string(),
+            self.endpoint.clone().unwrap_or_else(|| "all".into()),
+            time(self.since),
+            self.actor.clone(),
+            self.id.to_string(),
         ]
     }
 

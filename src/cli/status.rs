@@ -151,6 +151,11 @@ fn warnings(context: &Context, status: &StatusView) -> Vec<String> {
         };
         warn(text, "postrider delivery list --state dead".into());
     }
+    for hold in &status.holds {
+        let endpoint = hold.endpoint.as_deref().unwrap_or("all endpoints");
+        let text = format!("{} to {} is put on hold.", hold.types, text::clean(endpoint));
+        warn(text, "postrider delivery holds".into());
+    }
     for replay in &status.replays {
         let counts = &replay.counts;
         let (done, all) = (text::count(counts.submitted), text::count(counts.matched));

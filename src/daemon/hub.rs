@@ -189,6 +189,7 @@ impl Hub {
             draining: self.engine.is_draining(),
             sources: self.engine.sources().map(|(id, at)| (Arc::clone(id), at)).collect(),
             replays: self.engine.replays().cloned().collect(),
+            holds: self.engine.holds().to_vec(),
         }
     }
 

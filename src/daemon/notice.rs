@@ -19,6 +19,7 @@ use crate::model::Next;
 use crate::model::Pruned;
 use crate::model::ReplayCounts;
 use crate::model::ReplayState;
+use crate::model::StandingHold;
 
 /// Counts and logs what happened.
 pub(crate) fn publish(shared: &Shared, notice: &Notice) {
@@ -78,6 +79,7 @@ pub(crate) fn publish(shared: &Shared, notice: &Notice) {
             tracing::warn!(event = "gc.damaged", event_id = %event, what);
         }
         Notice::Swept { gone, took } => swept(*gone, *took),
+        Notice::Hold { hold, lifted_by } => held(shared, hold, lifted_by.as_deref()),
         Notice::Replay(notice) => replayed(shared, notice),
         Notice::Disagreement { delivery, doing: "start" } => {
             tracing::debug!(event = "delivery.moved", delivery_id = %delivery);
@@ -171,6 +173,14 @@ fn left_out(shared: &Shared, delivery: DeliveryId, of: EventId) {
         event = "delivery.duplicate", delivery_id = %delivery, endpoint = %page.name,
         event_id = %of,
     );
+}
+
+fn held(shared: &Shared, hold: &StandingHold, lifted_by: Option<&str>) {
+    let rules = shared.rules.load();
+    let endpoint = hold.endpoint.map(|no| rules.book.name(no));
+    let event = if lifted_by.is_some() { "hold.lifted" } else { "hold.stands" };
+    let (id, types, actor) = (hold.id, &hold.types, lifted_by.unwrap_or(&hold.actor));
+    tracing::info!(target: "postrider::audit", event, %id, %types, endpoint, actor);
 }
 
 /// A replay's beginning and end are lines of the audit log, also where it ends by itself.

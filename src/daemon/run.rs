@@ -133,6 +133,7 @@ pub fn run(config_path: PathBuf) -> Result<(), RunError> {
         entries: entries.into_iter().chain(binding.entries).collect(),
         last_event: recovered.last_event,
         replays: recovered.replays,
+        holds: recovered.holds,
     };
     let config = Arc::new(loaded.config);
     let seed = fastrand::u64(..);

@@ -35,6 +35,7 @@ use crate::model::LaneCounts;
 use crate::model::Progress;
 use crate::model::Replay;
 use crate::model::ReplayId;
+use crate::model::StandingHold;
 use crate::model::Submission;
 use crate::model::Time;
 use crate::policy::pulse::Beats;
@@ -88,6 +89,8 @@ pub(crate) struct Sight {
     pub(crate) sources: Vec<(Arc<str>, Option<Time>)>,
     /// The replays that run.
     pub(crate) replays: Vec<Replay>,
+    /// The holds that stand.
+    pub(crate) holds: Vec<StandingHold>,
 }
 
 impl Sight {

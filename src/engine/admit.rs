@@ -182,6 +182,7 @@ impl Engine {
         let deliver_at = deliver_at(now, &submission);
         let delayed = deliver_at.is_some_and(|at| at > now);
         let (orders, dedupes) = self.keys(&submission, &targets);
+        let held = self.held(&submission.event_type, &targets);
         let mut attributes = submission.attributes;
         attributes.deliver_at = deliver_at;
         let event = Arc::new(Event {
@@ -195,15 +196,17 @@ impl Engine {
             targets,
             orders,
             dedupes,
+            held,
         });
         self.heard_of(now, &event);
         self.heard_from(now, &event);
         let mut started = Vec::new();
         for no in event.targets.iter().copied().filter(|_| !delayed) {
             // only the store knows whether another one of its key is under way, or has gone out
-            let free =
-                Order::at(&event.orders, no).is_none() && Dedupe::at(&event.dedupes, no).is_none();
-            if free && self.has_room(now, no) {
+            let keyed =
+                Order::at(&event.orders, no).is_some() || Dedupe::at(&event.dedupes, no).is_some();
+            let held = event.held.binary_search(&no).is_ok();
+            if !keyed && !held && self.has_room(now, no) {
                 let flight = Flight {
                     phase: Phase::Starting,
                     progress: Progress::default(),
@@ -338,6 +341,8 @@ impl Engine {
         for no in event.targets.iter().copied().filter(|no| !elsewhere.contains(no)) {
             if started.binary_search(&no).is_ok() {
                 self.make_ready(DeliveryId::new(event.id, no));
+            } else if event.held.binary_search(&no).is_ok() {
+                self.queue(no, Due::timed(Time::MAX, event.id), Progress::default(), None);
             } else {
                 let due = delayed.map_or(Due::fresh(event.id), |at| Due::timed(at, event.id));
                 let soon = due.at <= now;

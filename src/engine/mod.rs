@@ -19,6 +19,7 @@ mod configure;
 mod dispatch;
 mod flight;
 mod gate;
+mod holds;
 mod health;
 mod lane;
 mod limits;
@@ -45,6 +46,7 @@ use crate::engine::backlog::Backlogs;
 use crate::engine::command::Order;
 use crate::engine::configure::is_defined;
 use crate::engine::flight::Flights;
+pub use crate::engine::holds::stands_for;
 use crate::engine::lane::Lane;
 pub use crate::engine::limits::Limits;
 use crate::engine::mint::Mint;
@@ -69,6 +71,7 @@ use crate::model::LaneCounts;
 use crate::model::Progress;
 use crate::model::Receipt;
 use crate::model::Record;
+use crate::model::StandingHold;
 use crate::model::Time;
 use crate::policy::ebb::Ebb;
 
@@ -82,6 +85,10 @@ enum Pending {
     /// A step of a sweep, begun then.
     Prune(Time),
     Replay(Stepped),
+    Hold {
+        hold: StandingHold,
+        lifted_by: Option<String>,
+    },
 }
 
 /// The state machine.
@@ -115,6 +122,7 @@ pub struct Engine {
     /// How fast what is pending goes down.
     ebb: Ebb,
     replays: Replays,
+    holds: Vec<StandingHold>,
     sources: Sources,
     disk_low: bool,
     draining: Draining,
@@ -162,6 +170,7 @@ impl Engine {
             promised: 0,
             ebb: Ebb::default(),
             replays: Replays::after(&recovered.replays),
+            holds: recovered.holds.clone(),
             sources: Sources::default(),
             disk_low: false,
             draining: Draining::No,
@@ -311,6 +320,7 @@ impl Engine {
             Some(Pending::Settlements(settled)) => self.settled(now, settled, receipts, out),
             Some(Pending::Order(order)) => self.ordered(now, order, receipts, out),
             Some(Pending::Prune(since)) => self.pruned(now, since, receipts, out),
+            Some(Pending::Hold { hold, lifted_by }) => Engine::hold_is_safe(hold, lifted_by, out),
             Some(Pending::Replay(stepped)) => self.stepped(now, stepped, receipts, out),
             None => debug_assert!(false, "a ticket is answered once"),
         }

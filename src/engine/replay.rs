@@ -144,9 +144,15 @@ impl Engine {
             out.push(Effect::Reply { caller, reply: Reply::TooManyReplays });
             return;
         }
+        if self.has_no_room_to_hold(&new) {
+            out.push(Effect::Reply { caller, reply: Reply::TooManyHolds });
+            return;
+        }
         let id = self.replays.mint.next(now, false, &mut self.rng);
+        let id = ReplayId::from_bytes(id.to_bytes());
+        self.hold_or_lift(now, id, &actor, &new, out);
         let replay = Replay {
-            id: ReplayId::from_bytes(id.to_bytes()),
+            id,
             action: new.action,
             filter: new.filter,
             rate: new.rate,

@@ -32,6 +32,7 @@ use crate::model::Record;
 use crate::model::Replay;
 use crate::model::ReplayId;
 use crate::model::Source;
+use crate::model::StandingHold;
 use crate::model::Submission;
 use crate::model::Time;
 
@@ -222,6 +223,8 @@ pub enum Reply {
     Replay(Box<Replay>),
     /// As many replays run as may at once.
     TooManyReplays,
+    /// As many holds stand as may at once.
+    TooManyHolds,
     /// No such replay runs.
     NoSuchReplay,
     /// Done.
@@ -361,6 +364,13 @@ pub enum Notice {
         /// How long it took, pauses included.
         took: Duration,
     },
+    /// A standing hold has begun, or was lifted.
+    Hold {
+        /// Which.
+        hold: Box<StandingHold>,
+        /// Who has lifted it.
+        lifted_by: Option<String>,
+    },
     /// Of a replay.
     Replay(ReplayNotice),
     /// A record did not fit what the store holds; it was not applied.
@@ -385,4 +395,6 @@ pub struct Recovered {
     pub last_event: Option<EventId>,
     /// All replays that are remembered.
     pub replays: Vec<Replay>,
+    /// The holds that stand.
+    pub holds: Vec<StandingHold>,
 }

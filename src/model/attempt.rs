@@ -217,7 +217,7 @@ pub enum WaitReason {
     Interrupted,
     /// It was tried while the breaker of its endpoint was open. That is no step of its retry plan.
     Breaker,
-    /// A person has put it aside; it is due at [`Time::MAX`], which is never.
+    /// A person or a standing hold has put it aside; it is due at [`Time::MAX`], which is never.
     OnHold,
     /// A person has let it go again, and its retry plan goes on.
     Released,
@@ -339,7 +339,8 @@ pub enum StepKind {
         /// Who: `uid:0`, a token's name.
         actor: String,
     },
-    /// postrider itself changed its course without an attempt (expired, endpoint removed).
+    /// postrider itself changed its course without an attempt (expired, endpoint removed, a
+    /// standing hold).
     Rule,
     /// It was left out on arrival: its endpoint wants one of its key in a window, and has got
     /// another one.
@@ -358,6 +359,14 @@ pub struct Step {
     pub kind: StepKind,
     /// What follows.
     pub next: Next,
+}
+
+impl Step {
+    /// A standing hold puts a delivery aside as it comes in.
+    pub fn held_on_arrival(at: Time) -> Step {
+        let next = Next::Wait { due: Time::MAX, why: WaitReason::OnHold };
+        Step { at, kind: StepKind::Rule, next }
+    }
 }
 
 #[cfg(test)]

@@ -227,6 +227,8 @@ pub struct Event {
     pub orders: Vec<Order>,
     /// Those of them that leave it out if it is a duplicate, in ascending order.
     pub dedupes: Vec<Dedupe>,
+    /// Those of them at which a standing hold puts it aside, in ascending order.
+    pub held: Vec<EndpointNo>,
 }
 
 impl Event {

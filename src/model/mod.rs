@@ -11,6 +11,7 @@ pub mod dedupe;
 pub mod flow;
 pub mod attempt;
 pub mod endpoint;
+pub mod hold;
 pub mod retention;
 pub mod record;
 pub mod replay;
@@ -26,6 +27,7 @@ pub use dedupe::{Dedupe, DedupeKey, DedupePolicy, Seen};
 pub use endpoint::{Endpoint, EndpointState, Held, Opened, RetryPolicy, Schedule};
 pub use event::{Attributes, Event, EventType, IdempotencyKey, Submission, TypeGlob};
 pub use flow::{BreakerPolicy, Flow, OnFailure, OrderPolicy, Rate, Targets};
+pub use hold::{HoldView, StandingHold};
 pub use id::{DeliveryId, EndpointNo, EventId, IdError, ReplayId};
 pub use problem::Code;
 pub use record::{

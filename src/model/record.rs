@@ -15,9 +15,11 @@ use crate::model::attempt::Step;
 use crate::model::attempt::WaitReason;
 use crate::model::endpoint::EndpointState;
 use crate::model::event::Event;
+use crate::model::hold::StandingHold;
 use crate::model::id::DeliveryId;
 use crate::model::id::EndpointNo;
 use crate::model::id::EventId;
+use crate::model::id::ReplayId;
 use crate::model::replay::ReplayStep;
 use crate::model::retention::Damage;
 use crate::model::retention::Look;
@@ -231,6 +233,10 @@ pub enum Record {
     Endpoint(Box<EndpointEntry>),
     /// Takes away what has been kept for long enough. Answer: `Pruned`.
     Prune(Box<Prune>),
+    /// What comes in is put aside from now on, where this hold covers it. Answer: `Applied`.
+    Hold(Box<StandingHold>),
+    /// A hold stands no longer. Answer: `Applied`.
+    Lift(ReplayId),
     /// A replay begins, goes on by some deliveries, or ends. Answer: `Replayed`.
     Replay(Box<ReplayStep>),
 }
@@ -342,7 +348,8 @@ pub enum DeliveryState {
     Sending,
     /// Tried, and to be tried again at a time.
     Waiting,
-    /// Waiting or queued, at an endpoint that is paused or disabled; or put aside by a person.
+    /// Waiting or queued, at an endpoint that is paused or disabled; or put aside by a person, or
+    /// by a standing hold.
     Held,
     /// Done.
     Delivered,

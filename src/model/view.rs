@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::model::attempt::Step;
 use crate::model::endpoint::EndpointState;
 use crate::model::event::Attributes;
+use crate::model::hold::HoldView;
 use crate::model::id::DeliveryId;
 use crate::model::id::EventId;
 use crate::model::record::DeliveryState;
@@ -205,6 +206,9 @@ pub struct StatusView {
     /// The replays that run.
     #[serde(default)]
     pub replays: Vec<ReplayView>,
+    /// The standing holds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<HoldView>,
     /// The endpoints.
     pub endpoints: Vec<EndpointView>,
 }

@@ -11,6 +11,7 @@ mod command;
 mod dedupe;
 mod gone;
 mod guard;
+mod hold;
 mod judge;
 mod order;
 mod prune;
@@ -73,6 +74,8 @@ pub fn apply(batches: &mut Batches, record: &Record) -> Result<Receipt, CommitEr
             command::sweep(batches, *endpoint, step, usize::from(*limit))
         }
         Record::Endpoint(entry) => endpoint(batches, entry),
+        Record::Hold(hold) => hold::stand(batches, hold),
+        Record::Lift(id) => hold::lift(batches, *id),
         Record::Prune(prune) => prune::apply(batches, prune),
         Record::Replay(step) => replay::apply(batches, step),
     }

@@ -23,6 +23,7 @@
 //! | expiry | time in us (u64), event | nothing: the event is to be looked at again then |
 //! | replays | replay | [`Replay`] |
 //! | seen | endpoint, key hash (16 bytes) | [`Seen`]: later ones of its key are left out |
+//! | holds | replay | [`StandingHold`] |
 //! | fades | time in us (u64), endpoint, key hash | nothing: what stands in *seen* ends then |
 //! | pieces | a key of another table, piece (u16) | the rest of a value too long for one entry |
 //!
@@ -31,6 +32,7 @@
 //! [`Progress`]: crate::model::Progress
 //! [`Replay`]: crate::model::Replay
 //! [`Seen`]: crate::model::Seen
+//! [`StandingHold`]: crate::model::StandingHold
 //! [`Step`]: crate::model::Step
 
 mod keys;
@@ -101,4 +103,6 @@ pub const REPLAYS: Table = table(16, 1, SCATTERED_BYTES);
 pub const SEEN: Table = table(17, 5, SCATTERED_BYTES);
 /// When that ends.
 pub const FADES: Table = table(18, 1, SCATTERED_BYTES);
-// Numbers from 19 on are for tables to come (quarantine, sources, tokens).
+/// Standing holds.
+pub const HOLDS: Table = table(19, 1, SCATTERED_BYTES);
+// Numbers from 20 on are for tables to come (quarantine, sources, tokens).

@@ -29,6 +29,7 @@ use crate::model::EventId;
 use crate::model::LaneCounts;
 use crate::model::Progress;
 use crate::model::Replay;
+use crate::model::StandingHold;
 use crate::model::Time;
 use crate::store::batches::Batches;
 use crate::store::batches::CommitError;
@@ -96,6 +97,8 @@ pub struct Recovered {
     pub last_event: Option<EventId>,
     /// All replays that are remembered, the oldest first.
     pub replays: Vec<Replay>,
+    /// The holds that stand.
+    pub holds: Vec<StandingHold>,
     /// Whether the last process ended in order; also true of a new store.
     pub clean: bool,
 }
@@ -265,6 +268,7 @@ fn recover(reader: &Reader, clean: bool) -> Result<Recovered, ReadError> {
         endpoints: reader.endpoints()?,
         last_event: reader.events(None, 1)?.first().map(|(id, _)| *id),
         replays: reader.replays()?,
+        holds: reader.holds()?,
         clean,
     })
 }

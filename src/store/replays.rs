@@ -1,9 +1,10 @@
-//! Replays, as readers see them.
+//! Replays and standing holds, as readers see them.
 
 use bytes::Bytes;
 
 use crate::model::Replay;
 use crate::model::ReplayId;
+use crate::model::StandingHold;
 use crate::store::key::Key;
 use crate::store::layout;
 use crate::store::packed::ReadError;
@@ -20,7 +21,16 @@ impl Reader {
         self.all(&layout::REPLAYS)?.into_iter().map(row).collect()
     }
 
-    /// One of them.
+    /// The holds that stand, the oldest first.
+    ///
+    /// # Errors
+    /// [`ReadError`] names what cannot be read.
+    pub fn holds(&self) -> Result<Vec<StandingHold>, ReadError> {
+        let row = |(key, raw): (Key, Bytes)| layout::decode(&key, &raw);
+        self.all(&layout::HOLDS)?.into_iter().map(row).collect()
+    }
+
+    /// A replay.
     ///
     /// # Errors
     /// [`ReadError`] names what cannot be read.

@@ -25,6 +25,7 @@ const COMMANDS: &[&str] = &[
     "delivery cancel",
     "delivery hold",
     "delivery release",
+    "delivery holds",
     "queue",
     "simulate",
     "replay",

@@ -105,3 +105,30 @@ fn many_are_put_on_hold_released_or_cancelled_by_a_filter() {
     let both = daemon.run(&["delivery", "release", ID, "--endpoint", "crm"]);
     assert_eq!(both.code, 2);
 }
+
+#[test]
+fn a_standing_hold_is_for_a_type_and_also_where_nothing_waits() {
+    let nothing = json!({"matched": 0, "expired": 0, "dry_run": true, "standing": true});
+    let hold = json!({
+        "id": ID, "type": "order.*", "since": "2026-11-21T10:00:00.000Z", "actor": "uid:0",
+    });
+    let daemon = Daemon::scripted(vec![
+        (200, nothing),
+        (202, replay("done", 0)),
+        (200, json!({"data": [hold], "next_cursor": null})),
+    ]);
+    let held = daemon.run(&["delivery", "hold", "--type", "order.*", "--standing"]);
+    assert_eq!(held.code, 0, "{}", held.stderr);
+    assert_eq!(
+        held.stderr.lines().next(),
+        Some("Would put 0 deliveries on hold, and what comes in.")
+    );
+    let body: Value = serde_json::from_slice(&daemon.request().body).unwrap();
+    assert_eq!((&body["standing"], &body["filter"]["type"]), (&json!(true), &json!("order.*")));
+    let holds = daemon.run(&["delivery", "holds"]);
+    assert_eq!(holds.stdout, format!("order.*\tall\t2026-11-21T10:00:00.000Z\tuid:0\t{ID}\n"));
+    for more in [&["--endpoint", "crm"][..], &["--type", "a", "--state", "waiting"], &[ID]] {
+        let refused = daemon.run(&[&["delivery", "hold", "--standing"], more].concat());
+        assert_eq!(refused.code, 2, "{more:?}");
+    }
+}

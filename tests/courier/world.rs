@@ -139,6 +139,7 @@ pub(crate) fn event() -> Event {
         targets: vec![EndpointNo(1)],
         orders: Vec::new(),
         dedupes: Vec::new(),
+        held: Vec::new(),
     }
 }
 

@@ -55,6 +55,7 @@ fn one_of_a_key_is_sent_and_the_others_name_it() {
     assert!(waited.status.success(), "it is no failure: {}", said(&waited));
     assert!(said(&waited).contains("cancelled, a duplicate of evt_"), "{}", said(&waited));
 
+    daemon.until("all else is safe", || daemon.show("/v1/status")["delivered"] == 12);
     daemon.kill();
     let daemon = home.start();
     let (_, later) = submit(&daemon, created, "{\"order\":7,\"n\":3}");

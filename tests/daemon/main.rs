@@ -14,6 +14,7 @@ mod bytes;
 mod commands;
 mod duplicates;
 mod flow;
+mod holds;
 mod idempotency;
 mod limits;
 mod metrics;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use postrider::engine::Limits;
 use postrider::engine::Retention;
+use postrider::model::Admit;
 use postrider::model::Attempt;
 use postrider::model::Due;
 use postrider::model::Endpoint;
@@ -77,6 +78,12 @@ pub enum Bug {
     ForgetsWhatWentOut,
     /// What was a duplicate once is one for ever.
     NeverSendsTheSameAgain,
+    /// That a hold stands is not written.
+    ForgetsHolds,
+    /// That a hold is lifted is not written.
+    ForgetsToLift,
+    /// What a hold puts aside on arrival is due all the same.
+    DialsWhatIsHeldOnArrival,
     /// Fewer attempts at once than there may be: only a crowd shows it.
     FewerPlaces,
 }
@@ -109,6 +116,9 @@ impl Bug {
         Bug::DialsWhatIsOnHold,
         Bug::ForgetsWhatWentOut,
         Bug::NeverSendsTheSameAgain,
+        Bug::ForgetsHolds,
+        Bug::ForgetsToLift,
+        Bug::DialsWhatIsHeldOnArrival,
     ];
 
     /// The limits as the engine is told of them.
@@ -201,14 +211,9 @@ impl Bug {
 
     fn apply(self, outbox: &mut Outbox, record: &Record) -> Receipt {
         match record {
-            Record::Admit(admit) if self == Bug::ForgetsFlights => {
-                let receipt = outbox.apply(record);
-                let started: BTreeSet<_> = admit.started.iter().collect();
-                outbox.flight.retain(|delivery, _| {
-                    delivery.event != admit.event.id || !started.contains(&delivery.endpoint)
-                });
-                receipt
-            }
+            Record::Admit(admit) => self.admit(outbox, record, admit),
+            Record::Hold(_) if self == Bug::ForgetsHolds => Receipt::Applied,
+            Record::Lift(_) if self == Bug::ForgetsToLift => Receipt::Applied,
             Record::Prune(prune) if self == Bug::DropsPendingPayloads => {
                 let old = prune.now.minus(prune.horizons.delivered_payload);
                 outbox.bare.extend(outbox.events.keys().filter(|event| event.time() < old));
@@ -237,20 +242,6 @@ impl Bug {
                 receipt
             }
             Record::Replay(step) => self.replay(outbox, record, step),
-            Record::Admit(admit) if self == Bug::IgnoresOrder => {
-                let receipt = outbox.apply(record);
-                let Receipt::Seated { stale, duplicates, .. } = receipt else { return receipt };
-                // all of them may go at once
-                let event = admit.event.id;
-                for no in admit.event.targets.iter().filter(|no| !stale.contains(no)) {
-                    let order = admit.event.orders.iter().find(|order| order.endpoint == *no);
-                    let Some(key) = order.map(|order| order.key) else { continue };
-                    if let Some((progress, due)) = outbox.behind.remove(&(*no, key, event)) {
-                        outbox.due.entry(*no).or_default().insert(due, progress);
-                    }
-                }
-                Receipt::Seated { behind: Vec::new(), stale, duplicates }
-            }
             Record::Step { .. } if self == Bug::ForgetsToPromote => match outbox.apply(record) {
                 Receipt::Promoted { due, progress } => {
                     outbox.due.values_mut().for_each(|queue| {
@@ -268,6 +259,39 @@ impl Bug {
                     }
                     receipt => receipt,
                 }
+            }
+            _ => outbox.apply(record),
+        }
+    }
+
+    fn admit(self, outbox: &mut Outbox, record: &Record, admit: &Admit) -> Receipt {
+        match self {
+            Bug::ForgetsFlights => {
+                let receipt = outbox.apply(record);
+                let started: BTreeSet<_> = admit.started.iter().collect();
+                outbox.flight.retain(|delivery, _| {
+                    delivery.event != admit.event.id || !started.contains(&delivery.endpoint)
+                });
+                receipt
+            }
+            Bug::DialsWhatIsHeldOnArrival => {
+                let mut admit = Box::new(admit.clone());
+                Arc::make_mut(&mut admit.event).held.clear();
+                outbox.apply(&Record::Admit(admit))
+            }
+            Bug::IgnoresOrder => {
+                let receipt = outbox.apply(record);
+                let Receipt::Seated { stale, duplicates, .. } = receipt else { return receipt };
+                // all of them may go at once
+                let event = admit.event.id;
+                for no in admit.event.targets.iter().filter(|no| !stale.contains(no)) {
+                    let order = admit.event.orders.iter().find(|order| order.endpoint == *no);
+                    let Some(key) = order.map(|order| order.key) else { continue };
+                    if let Some((progress, due)) = outbox.behind.remove(&(*no, key, event)) {
+                        outbox.due.entry(*no).or_default().insert(due, progress);
+                    }
+                }
+                Receipt::Seated { behind: Vec::new(), stale, duplicates }
             }
             _ => outbox.apply(record),
         }

@@ -51,6 +51,7 @@ impl World {
         self.dial_counted(delivery);
         self.check_order(delivery);
         self.check_flow(delivery);
+        self.check_holds(delivery);
         self.check_lateness(dial);
         self.poison_or_answer(delivery, dial.attempt);
     }
@@ -136,6 +137,11 @@ impl World {
             }
             (Record::Command { next: Next::Wait { .. }, .. }, Receipt::Moved { behind: 1, .. }) => {
                 self.marks.hit("sent again behind another of its key");
+            }
+            (Record::Admit(admit), Receipt::Seated { behind, .. })
+                if behind.iter().any(|no| admit.event.held.contains(no)) =>
+            {
+                self.marks.hit("put aside on arrival behind another of its key");
             }
             (Record::Command { next, delivery, .. }, Receipt::Moved { from, .. }) => match next {
                 Next::Cancelled if from.is_some() => self.marks.hit("cancelled while waiting"),

@@ -63,6 +63,7 @@ pub fn dials_beside_a_replay(seed: u64) -> (u64, u64) {
     let new = NewReplay {
         action: ReplayAction::Replay,
         filter: ReplayFilter { state, ..ReplayFilter::default() },
+        standing: false,
         rate: Rate { count: 1_000, per: Duration::from_secs(1), burst: 1 },
         matched: BACKLOG,
     };
@@ -96,6 +97,7 @@ fn stored(world: &mut World, n: u64) {
         targets: vec![ENDPOINT],
         orders: Vec::new(),
         dedupes: Vec::new(),
+        held: Vec::new(),
     };
     let dead = n < BACKLOG;
     let started = if dead { vec![ENDPOINT] } else { Vec::new() };

@@ -12,6 +12,7 @@
     reason = "a test stops at the first surprise, and says so"
 )]
 
+mod arrivals;
 mod backlog;
 mod bugs;
 mod clients;
@@ -26,7 +27,6 @@ mod pruned;
 mod receivers;
 mod replays;
 mod reports;
-mod same;
 mod world;
 
 use std::collections::BTreeMap;
@@ -207,6 +207,7 @@ fn world_of(seed: u64, bug: Bug, count: u32, rng: &mut Rng) -> World {
         calm: false,
         crowd: None,
         begun: replays::Begun::default(),
+        holding: BTreeMap::new(),
         history: 0xcbf2_9ce4_8422_2325,
     }
 }

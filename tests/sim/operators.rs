@@ -25,7 +25,7 @@ impl World {
         let wait = Duration::from_millis(self.rng.u64(100..20_000));
         self.schedule(wait, Happening::Operator);
         let endpoint = EndpointNo(self.rng.u32(1..=u32::try_from(self.endpoints.len()).unwrap()));
-        match self.rng.u32(0..45) {
+        match self.rng.u32(0..48) {
             0..=3 => {
                 let reason = "maintenance".to_owned();
                 self.command(Command::Pause { endpoint, reason });
@@ -56,6 +56,8 @@ impl World {
             // more than may run
             43 => (0..6).for_each(|_| self.begin_replay(endpoint)),
             44 => self.cancel_any_replay(),
+            45 => self.begin_hold(endpoint),
+            46..=47 => _ = self.lift_a_hold(),
             _ => {
                 let endpoints = self.known_endpoints();
                 self.command(Command::Configure { endpoints, entries: Vec::new() });
@@ -98,6 +100,7 @@ impl World {
             return;
         }
         self.marks.hit("endpoint removed");
+        self.holding.retain(|_, (hold, _)| hold.endpoint != Some(endpoint));
         let entry = &self.disk.entries[&endpoint];
         let entry = EndpointEntry { removed: Some(self.now), ..entry.clone() };
         let next = Next::Cancelled;
@@ -125,8 +128,10 @@ impl World {
     }
 
     pub fn replied(&mut self, caller: Caller, reply: Reply) {
-        if let Reply::Submitted(answers) = reply {
-            self.answered(caller, answers);
+        match reply {
+            Reply::Submitted(answers) => self.answered(caller, answers),
+            Reply::Replay(replay) => self.hold_is_safe(replay.id),
+            _ => {}
         }
     }
 

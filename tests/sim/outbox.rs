@@ -6,8 +6,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use postrider::engine::Recovered;
-use postrider::model::Admit;
-use postrider::model::DeadReason;
 use postrider::model::DedupeKey;
 use postrider::model::DeliveryId;
 use postrider::model::DeliveryState;
@@ -19,7 +17,6 @@ use postrider::model::EventId;
 use postrider::model::KeyRef;
 use postrider::model::LaneCounts;
 use postrider::model::Next;
-use postrider::model::Order;
 use postrider::model::OrderKey;
 use postrider::model::Progress;
 use postrider::model::Receipt;
@@ -29,6 +26,7 @@ use postrider::model::ReplayAction;
 use postrider::model::ReplayId;
 use postrider::model::ReplayStep;
 use postrider::model::Seen;
+use postrider::model::StandingHold;
 use postrider::model::Step;
 use postrider::model::StepKind;
 use postrider::model::Time;
@@ -55,6 +53,7 @@ pub struct Outbox {
     /// Not on the disk any more: what has been there. Their steps stay above.
     pub gone: BTreeMap<EventId, Arc<Event>>,
     pub replays: BTreeMap<ReplayId, Replay>,
+    pub holds: BTreeMap<ReplayId, StandingHold>,
     /// The event that has gone out last for all of its key.
     pub seen: BTreeMap<(EndpointNo, DedupeKey), Seen>,
 }
@@ -77,6 +76,14 @@ impl Outbox {
                 Receipt::Applied
             }
             Record::Prune(prune) => self.prune(prune),
+            Record::Hold(hold) => {
+                self.holds.insert(hold.id, (**hold).clone());
+                Receipt::Applied
+            }
+            Record::Lift(id) => {
+                self.holds.remove(id);
+                Receipt::Applied
+            }
         }
     }
 
@@ -94,65 +101,8 @@ impl Outbox {
         Receipt::Applied
     }
 
-    fn admit(&mut self, admit: &Admit) -> Receipt {
-        let event = &admit.event;
-        if let Some(key) = &admit.key {
-            let known = self.keys.get(&key.hash).filter(|(id, _)| id.time() >= admit.keys_since);
-            if let Some((first, fingerprint)) = known {
-                let earlier = &self.events[first];
-                return Receipt::Duplicate {
-                    first: *first,
-                    targets: earlier.targets.clone(),
-                    accepted_at: earlier.accepted_at,
-                    same: *fingerprint == key.fingerprint,
-                };
-            }
-            self.keys.insert(key.hash, (event.id, key.fingerprint));
-        }
-        self.events.insert(event.id, Arc::clone(event));
-        let (mut behind, mut stale, mut duplicates) = (vec![], vec![], vec![]);
-        for no in &event.targets {
-            let delivery = DeliveryId::new(event.id, *no);
-            let later = event.attributes.deliver_at;
-            let due = later.map_or(Due::fresh(event.id), |at| Due::timed(at, event.id));
-            let order = event.orders.iter().find(|order| order.endpoint == *no);
-            let progress = Progress { order: order.map(|o| o.key), ..Progress::default() };
-            if admit.started.contains(no) {
-                self.flight.insert(delivery, progress);
-                continue;
-            }
-            if let Some(of) = self.leave_out(event, delivery, progress) {
-                duplicates.push((*no, of));
-            } else if order.is_some_and(|order| self.is_stale(order)) {
-                let next = Next::Dead { reason: DeadReason::Stale };
-                let step = Step { at: event.accepted_at, kind: StepKind::Rule, next };
-                self.follow(delivery, progress, &step);
-                stale.push(*no);
-            } else {
-                self.see(event, delivery);
-                if self.seat(delivery, progress, due) {
-                    self.due.entry(*no).or_default().insert(due, progress);
-                } else {
-                    behind.push(*no);
-                }
-            }
-        }
-        if behind.is_empty() && stale.is_empty() && duplicates.is_empty() {
-            return Receipt::Applied;
-        }
-        Receipt::Seated { behind, stale, duplicates }
-    }
-
-    fn is_stale(&mut self, order: &Order) -> bool {
-        let Some(version) = order.version else { return false };
-        let highest = self.versions.entry((order.endpoint, order.key)).or_insert(version);
-        let stale = version < *highest;
-        *highest = version.max(*highest);
-        stale
-    }
-
     /// Whether a delivery may stand in its lane; if not, it is put behind the one that may.
-    fn seat(&mut self, delivery: DeliveryId, progress: Progress, due: Due) -> bool {
+    pub fn seat(&mut self, delivery: DeliveryId, progress: Progress, due: Due) -> bool {
         let Some(key) = progress.order else { return true };
         let (no, event) = (delivery.endpoint, delivery.event);
         let first = *self.first.entry((no, key)).or_insert(event);
@@ -395,6 +345,7 @@ impl Outbox {
             entries: self.entries.values().cloned().collect(),
             last_event: self.events.last_key_value().map(|(id, _)| *id),
             replays: self.replays.values().cloned().collect(),
+            holds: self.holds.values().cloned().collect(),
         }
     }
 }

@@ -9,20 +9,25 @@ use postrider::engine::Command;
 use postrider::engine::NewReplay;
 use postrider::engine::ReplayPage;
 use postrider::engine::Scan;
+use postrider::model::DeadReason;
 use postrider::model::DeliveryId;
 use postrider::model::DeliveryState;
 use postrider::model::EndpointNo;
 use postrider::model::EventId;
 use postrider::model::Next;
 use postrider::model::Rate;
+use postrider::model::Record;
 use postrider::model::Replay;
 use postrider::model::ReplayAction;
 use postrider::model::ReplayFilter;
 use postrider::model::ReplayId;
 use postrider::model::ReplayState;
+use postrider::model::StandingHold;
 use postrider::model::Step;
 use postrider::model::StepKind;
 use postrider::model::Time;
+use postrider::model::TypeGlob;
+use postrider::policy::routing;
 
 use crate::outbox::Outbox;
 use crate::world::Happening;
@@ -41,7 +46,10 @@ type Place = [u8; 28];
 impl Outbox {
     /// Whether a filter finds a delivery.
     fn is_found(&self, action: ReplayAction, filter: &ReplayFilter, delivery: DeliveryId) -> bool {
+        let fits =
+            |glob: &TypeGlob| routing::covers(glob, &self.events[&delivery.event].event_type);
         filter.endpoint.is_none_or(|no| no == delivery.endpoint)
+            && filter.types.as_ref().is_none_or(fits)
             && filter.takes(action, self.state_of_known(delivery))
     }
 
@@ -105,6 +113,39 @@ impl World {
             endpoint: self.rng.bool().then_some(endpoint),
             ..ReplayFilter::default()
         };
+        self.begin(action, filter, false);
+    }
+
+    /// A person wants what comes in put aside as well.
+    pub fn begin_hold(&mut self, endpoint: EndpointNo) {
+        let globs = ["order.*", "order.paid", "user.**", "postrider.**"];
+        let filter = ReplayFilter {
+            endpoint: self.rng.bool().then_some(endpoint),
+            types: Some(globs[self.rng.usize(..globs.len())].parse().unwrap()),
+            ..ReplayFilter::default()
+        };
+        self.begin(ReplayAction::Hold, filter, true);
+    }
+
+    /// A person lifts any hold that stands, and says whether there was one.
+    pub fn lift_a_hold(&mut self) -> bool {
+        let holds = self.engine.holds();
+        if holds.is_empty() {
+            return false;
+        }
+        let hold = holds[self.rng.usize(..holds.len())].clone();
+        let (types, endpoint) = (Some(hold.types), hold.endpoint);
+        let filter = ReplayFilter { types, endpoint, ..ReplayFilter::default() };
+        self.begin(ReplayAction::Release, filter, false);
+        let lifted = !self.engine.holds().iter().any(|other| other.id == hold.id);
+        if lifted {
+            self.marks.hit("standing hold lifted");
+            self.holding.remove(&hold.id);
+        }
+        true
+    }
+
+    fn begin(&mut self, action: ReplayAction, filter: ReplayFilter, standing: bool) {
         let rate = Rate {
             count: self.rng.u32(1..200),
             per: Duration::from_secs(self.rng.u64(1..4)),
@@ -113,7 +154,7 @@ impl World {
         let found = self.applied.found(action, &filter);
         let matched = found.len() as u64;
         let before: BTreeSet<_> = self.engine.replays().map(|replay| replay.id).collect();
-        let new = NewReplay { action, filter, rate, matched };
+        let new = NewReplay { action, filter, rate, standing, matched };
         self.command(Command::Replay(Box::new(new)));
         let mut running = self.engine.replays().map(|replay| replay.id);
         if let Some(id) = running.find(|id| !before.contains(id)) {
@@ -134,6 +175,11 @@ impl World {
 
     /// What is on hold is sent after all. Returns by when that has come to its end.
     pub fn release_all(&mut self) -> Time {
+        // as long as many replays run, a hold cannot be lifted
+        while self.lift_a_hold() {
+            let end = self.now + Duration::from_secs(60);
+            crate::run_until(self, end);
+        }
         let all = self.disk.found(ReplayAction::Release, &ReplayFilter::default());
         let all: Vec<_> = all.into_iter().map(|(_, delivery)| delivery).collect();
         self.sent_again.extend(all.iter().copied());
@@ -187,6 +233,48 @@ impl World {
         self.sent_again.extend(rows.iter().copied());
         let page = Some(ReplayPage { rows, expired, next });
         self.tell(postrider::engine::Input::Scanned { replay, page });
+    }
+
+    /// A replay has begun: its hold stands, also when the process dies.
+    pub fn hold_is_safe(&mut self, id: ReplayId) {
+        if let Some(hold) = self.engine.holds().iter().find(|hold| hold.id == id) {
+            self.holding.insert(id, (hold.clone(), self.now));
+        }
+    }
+
+    /// An attempt begins: no hold has covered its event when it came in, or it was put aside then.
+    pub fn check_holds(&mut self, delivery: DeliveryId) {
+        let event = &self.disk.events[&delivery.event];
+        let covers = |(hold, safe): &&(StandingHold, Time)| {
+            event.accepted_at > *safe
+                && routing::covers(&hold.types, &event.event_type)
+                && hold.endpoint.is_none_or(|no| no == delivery.endpoint)
+        };
+        let aside = self.disk.put_aside_on_arrival(delivery);
+        if aside {
+            self.marks.hit("sent after it was put aside on arrival");
+        }
+        let held = self.holding.values().find(covers);
+        // a person may send what came to its end as it came in
+        let steps = self.disk.steps.get(&delivery);
+        let ended = steps.and_then(|steps| steps.first()).is_some_and(|step| {
+            let stale = Next::Dead { reason: DeadReason::Stale };
+            step.next == stale || matches!(step.kind, StepKind::Duplicate { .. })
+        });
+        assert!(
+            aside || ended || held.is_none(),
+            "seed {}: {delivery} in spite of {held:?}",
+            self.seed
+        );
+    }
+
+    /// What comes in is put aside where a hold covers it, and nowhere else.
+    pub fn check_admission(&self, record: &Record) {
+        let Record::Admit(admit) = record else { return };
+        let expected = self.applied.to_put_aside(&admit.event);
+        assert_eq!(admit.event.held, expected, "seed {}: {}", self.seed, admit.event.id);
+        let held = |no: &EndpointNo| expected.contains(no);
+        assert!(!admit.started.iter().any(held), "seed {}: on hold, and started", self.seed);
     }
 
     /// What must have come of each replay.

@@ -23,6 +23,8 @@ use postrider::model::EndpointNo;
 use postrider::model::Progress;
 use postrider::model::Receipt;
 use postrider::model::Record;
+use postrider::model::ReplayId;
+use postrider::model::StandingHold;
 use postrider::model::Time;
 
 use crate::bugs::Bug;
@@ -124,6 +126,8 @@ pub struct World {
     pub crowd: Option<Crowd>,
     /// Replays that people began.
     pub begun: Begun,
+    /// The holds that have been told to stand, since when.
+    pub holding: BTreeMap<ReplayId, (StandingHold, Time)>,
     /// A digest of everything that happened.
     pub history: u64,
 }
@@ -214,6 +218,7 @@ impl World {
 
     fn apply(&mut self) {
         for (ticket, records) in std::mem::take(&mut self.waiting) {
+            records.iter().for_each(|record| self.check_admission(record));
             let receipts = self.bug.apply_all(&mut self.applied, &records);
             for (record, receipt) in records.iter().zip(&receipts) {
                 self.mark_receipt(record, receipt);
@@ -274,6 +279,9 @@ impl World {
         }
         if self.engine.replays().any(|replay| replay.cursor.is_some()) {
             self.marks.hit("crash with a replay half done");
+        }
+        if !self.holding.is_empty() {
+            self.marks.hit("crash under a standing hold");
         }
         if !self.underway.deliveries.is_empty() {
             self.marks.hit("crash with deliveries in flight");

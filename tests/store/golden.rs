@@ -55,6 +55,7 @@ fn head() -> layout::EventHead {
         key: DedupeKey([7; 16]),
         window: Duration::from_millis(900_500),
     }];
+    event.held = vec![EndpointNo(3)];
     let payload_gone = Some(at(300));
     layout::EventHead { payload_gone, ..layout::EventHead::of(&event, Some([9; 16])) }
 }
@@ -147,6 +148,16 @@ fn entry() -> EndpointEntry {
 
 fn seen() -> Seen {
     Seen { event: id(1), until: at(1) }
+}
+
+fn hold() -> StandingHold {
+    StandingHold {
+        id: ReplayId::from_bytes(id(9).to_bytes()),
+        types: "order.*".parse().unwrap(),
+        endpoint: Some(EndpointNo(3)),
+        since: at(1),
+        actor: "uid:0".to_owned(),
+    }
 }
 
 fn replay() -> Replay {
@@ -250,6 +261,7 @@ fn samples() -> Vec<(&'static str, Key, Vec<u8>)> {
         ("expiry", layout::expiry_key((at(1), id(1))), layout::encode(&())),
         ("seen", layout::seen_key(EndpointNo(3), DedupeKey([7; 16])), layout::encode(&seen())),
         ("fades", layout::fades_key(at(1), EndpointNo(3), DedupeKey([7; 16])), layout::encode(&())),
+        ("hold", layout::hold_key(hold().id), layout::encode(&hold())),
         ("replay", layout::replay_key(replay().id), layout::encode(&replay())),
         ("piece", layout::piece_key(&layout::event_key(id(1)), 258), b"rest".to_vec()),
         ("page", page(1).base(), page(1).encode()),
@@ -288,6 +300,7 @@ fn golden_bytes_are_read_as_what_they_were() {
     reads("step.rule", &rule());
     reads("step.duplicate", &duplicate());
     reads("seen", &seen());
+    reads("hold", &hold());
     reads("endpoint", &entry());
     reads("replay", &replay());
     reads("lane", &LaneCounts { fresh: 1, timed: 200, dead: 30_000, behind: 4 });

@@ -22,5 +22,5 @@ mod replay;
 mod support;
 mod twice;
 #[expect(dead_code, unreachable_pub, reason = "the simulator needs more of it")]
-#[path = "../sim/same.rs"]
-mod same;
+#[path = "../sim/arrivals.rs"]
+mod arrivals;

@@ -1,5 +1,7 @@
 //! Deliveries in the order of a key: the real writer does what the simulator's plain model does.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use fastrand::Rng;
 use postrider::model::*;
@@ -15,6 +17,13 @@ fn ordered(n: u64, key: u64, version: Option<u64>, delayed: bool) -> Record {
     event.orders = vec![Order { endpoint: ENDPOINT, key: OrderKey(key), version }];
     event.attributes.deliver_at = delayed.then(|| at(n));
     admit(event, &[4])
+}
+
+/// As above, put aside on arrival.
+fn held(n: u64, key: u64, version: Option<u64>) -> Record {
+    let Record::Admit(mut admit) = ordered(n, key, version, false) else { unreachable!() };
+    Arc::make_mut(&mut admit.event).held = vec![ENDPOINT];
+    Record::Admit(admit)
 }
 
 fn start(n: u64) -> Record {
@@ -84,6 +93,51 @@ fn an_older_version_is_dead_on_arrival() {
     assert_eq!(store.one(ordered(3, 7, Some(5), false)), behind, "the same version is not older");
 }
 
+#[test]
+fn what_is_held_on_arrival_waits_for_a_person_and_keeps_its_place() {
+    let mut store = Store::new();
+    assert_eq!(store.one(held(1, 7, None)), Receipt::Applied);
+    let aside = Receipt::Seated { behind: vec![ENDPOINT], stale: vec![], duplicates: vec![] };
+    assert_eq!(store.one(held(2, 7, None)), aside);
+    assert_eq!(store.one(ordered(3, 7, None, false)), aside, "what comes later waits behind it");
+    store.reopen();
+    let record = store.reader().delivery(delivery(1, 3)).unwrap();
+    assert_eq!(record.state, DeliveryState::Held);
+    assert_eq!(record.steps, [Step::held_on_arrival(id(1).time())]);
+    assert_eq!(store.reader().delivery(delivery(1, 4)).unwrap().state, DeliveryState::Sending);
+    let lane = store.lane(3);
+    assert_eq!((lane.fresh, lane.timed, lane.behind), (0, 1, 2));
+    let released = Next::Wait { due: at(1), why: WaitReason::Released };
+    store.one(command(1, 3, released));
+    store.one(Record::Start { delivery: delivery(1, 3), from: Due::timed(at(1), id(1)) });
+    let Receipt::Promoted { due, progress } =
+        store.one(attempt(1, 3, Outcome::Ok, Next::Delivered))
+    else {
+        panic!()
+    };
+    assert!(due.is_on_hold() && due.event == id(2), "the next one is on hold as well");
+    assert_eq!((progress.steps, progress.attempts), (1, 0));
+}
+
+#[test]
+fn holds_stand_until_they_are_lifted() {
+    let mut store = Store::new();
+    let hold = |n: u64, endpoint| StandingHold {
+        id: ReplayId::from_bytes(id(n).to_bytes()),
+        types: "order.*".parse().unwrap(),
+        endpoint,
+        since: at(n),
+        actor: "uid:0".to_owned(),
+    };
+    let (all, one) = (hold(1, None), hold(2, Some(ENDPOINT)));
+    store.commit(vec![Record::Hold(Box::new(all.clone())), Record::Hold(Box::new(one.clone()))]);
+    store.reopen();
+    assert_eq!(store.opened().recovered.holds, [all.clone(), one.clone()]);
+    store.one(Record::Lift(all.id));
+    store.reopen();
+    assert_eq!(store.opened().recovered.holds, [one]);
+}
+
 /// One of everything that can be done to the first few events.
 fn any_record(rng: &mut Rng, next: &mut u64, outbox: &Outbox) -> Record {
     let n = rng.u64(1..=(*next).max(1));
@@ -92,7 +146,12 @@ fn any_record(rng: &mut Rng, next: &mut u64, outbox: &Outbox) -> Record {
         0..=3 => {
             *next += 1;
             let version = rng.bool().then(|| rng.u64(1..4));
-            ordered(*next, rng.u64(1..3), version, rng.u32(0..5) == 0)
+            let (key, delayed) = (rng.u64(1..3), rng.u32(0..5) == 0);
+            if rng.u32(0..4) == 0 {
+                held(*next, key, version)
+            } else {
+                ordered(*next, key, version, delayed)
+            }
         }
         4..=5 => {
             let waiting = outbox.waiting(delivery(n, 3));

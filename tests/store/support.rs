@@ -112,6 +112,7 @@ pub(crate) fn event(n: u64, body: Bytes, targets: &[u32]) -> Event {
         targets: nos(targets),
         orders: Vec::new(),
         dedupes: Vec::new(),
+        held: Vec::new(),
     }
 }
 

@@ -303,7 +303,7 @@ impl Backend for Fake {
 
     async fn count_replay(&self, order: ReplayOrder) -> Answer<DryRunView> {
         self.note(format!("count {order:?}"));
-        Ok(DryRunView { matched: 41, expired: 1, dry_run: true })
+        Ok(DryRunView { matched: 41, expired: 1, dry_run: true, standing: order.standing })
     }
 
     async fn replay(&self, order: ReplayOrder, actor: Actor) -> Answer<ReplayView> {
@@ -313,6 +313,12 @@ impl Backend for Fake {
 
     async fn replays(&self) -> Answer<Vec<ReplayView>> {
         Ok(vec![replay(ReplayState::Running)])
+    }
+
+    async fn holds(&self) -> Answer<Vec<HoldView>> {
+        let types = "order.*".parse().unwrap();
+        let ReplayView { id, created_at, actor, .. } = replay(ReplayState::Running);
+        Ok(vec![HoldView { id, types, endpoint: None, since: created_at, actor }])
     }
 
     async fn shown_replay(&self, _id: ReplayId) -> Answer<ReplayView> {

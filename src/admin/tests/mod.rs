@@ -318,10 +318,19 @@ async fn replays_are_of_what_has_ended() {
         (r#"{"filter":{"state":"waiting"}}"#, "/filter/state"),
         (r#"{"filter":{},"rate":"1001/s"}"#, "/rate"),
         (r#"{"action":"release","filter":{"state":"waiting"}}"#, "/filter/state"),
+        (r#"{"action":"release","filter":{"type":"order.*"},"standing":true}"#, "/standing"),
+        (r#"{"action":"hold","filter":{"endpoint":"crm"},"standing":true}"#, "/standing"),
+        (
+            r#"{"action":"hold","filter":{"type":"a","state":"queued"},"standing":true}"#,
+            "/standing",
+        ),
     ] {
         let reply = api.send("POST", "/v1/replays", body).await;
         assert_eq!(reply.json()["errors"][0]["pointer"], pointer);
     }
+    let hold = r#"{"action":"hold","filter":{"type":"order.*"},"standing":true,"dry_run":true}"#;
+    assert_eq!(api.send("POST", "/v1/replays", hold).await.json()["standing"], json!(true));
+    assert_eq!(api.get("/v1/holds").await.json()["data"][0]["type"], "order.*");
     let unknown = r#"{"filter":{"colour":"red"}}"#;
     assert_eq!(api.send("POST", "/v1/replays", unknown).await.code(), "validation");
 }

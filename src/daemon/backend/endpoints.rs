@@ -119,6 +119,7 @@ pub(super) async fn test(
         targets: vec![no],
         orders: Vec::new(),
         dedupes: Vec::new(),
+        held: Vec::new(),
     };
     let delivery = DeliveryId::new(id, no);
     let job = Job { target, delivery, event: Arc::new(event), attempt: 1 };

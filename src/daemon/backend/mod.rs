@@ -41,6 +41,7 @@ use crate::model::Attempt;
 use crate::model::Code;
 use crate::model::DeliveryId;
 use crate::model::EventId;
+use crate::model::HoldView;
 use crate::model::ReplayId;
 use crate::model::queue::QueueView;
 use crate::model::replay::view::DryRunView;
@@ -241,6 +242,11 @@ impl Backend for Office {
 
     async fn replays(&self) -> Answer<Vec<ReplayView>> {
         replay::list(&self.shared).await
+    }
+
+    async fn holds(&self) -> Answer<Vec<HoldView>> {
+        let sight = self.shared.look().await.ok_or_else(stopping)?;
+        Ok(replay::holds(&self.shared.rules.load().book, &sight))
     }
 
     async fn shown_replay(&self, id: ReplayId) -> Answer<ReplayView> {

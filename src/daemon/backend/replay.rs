@@ -22,24 +22,30 @@ use crate::daemon::backend::commands::give;
 use crate::daemon::backend::deliveries;
 use crate::daemon::backend::misunderstood;
 use crate::daemon::backend::read;
+use crate::daemon::backend::stopping;
 use crate::daemon::backend::unreadable;
 use crate::daemon::backend::views::Lens;
 use crate::daemon::book::Book;
 use crate::daemon::shared::Message;
 use crate::daemon::shared::Shared;
+use crate::daemon::shared::Sight;
 use crate::engine::Command;
 use crate::engine::NewReplay;
 use crate::engine::ReplayPage;
 use crate::engine::Reply;
 use crate::engine::Scan;
+use crate::engine::stands_for;
 use crate::model::Code;
 use crate::model::DeliveryId;
 use crate::model::DeliveryState;
+use crate::model::HoldView;
 use crate::model::Replay;
 use crate::model::ReplayAction;
 use crate::model::ReplayFilter;
 use crate::model::ReplayId;
+use crate::model::StandingHold;
 use crate::model::Time;
+use crate::model::hold::HOLDS_MAX;
 use crate::model::replay::REPLAYS_RUNNING_MAX;
 use crate::model::replay::view::DryRunView;
 use crate::model::replay::view::FilterView;
@@ -146,7 +152,12 @@ fn has_all(action: ReplayAction, payload_gone: Option<Time>) -> bool {
 /// What a replay would find.
 pub(super) async fn count(shared: &Shared, order: &ReplayOrder) -> Answer<DryRunView> {
     let filter = understood(&shared.rules.load().book, &order.filter)?;
-    let (mut view, mut after) = (DryRunView { dry_run: true, ..DryRunView::default() }, None);
+    let sight = shared.look().await.ok_or_else(stopping)?;
+    let lifts = order.action == ReplayAction::Release
+        && sight.holds.iter().any(|hold| stands_for(hold, &filter));
+    let standing = order.standing || lifts;
+    let mut view = DryRunView { dry_run: true, standing, ..DryRunView::default() };
+    let mut after = None;
     loop {
         let (action, filter) = (order.action, filter.clone());
         let replay = ReplayId::from_bytes([0; 16]);
@@ -169,7 +180,8 @@ pub(super) async fn begin(
 ) -> Answer<ReplayView> {
     let filter = understood(&shared.rules.load().book, &order.filter)?;
     let matched = count(shared, &order).await?.matched;
-    let new = NewReplay { action: order.action, filter, rate: order.rate, matched };
+    let ReplayOrder { action, rate, standing, .. } = order;
+    let new = NewReplay { action, filter, rate, standing, matched };
     match give(shared, actor, Command::Replay(Box::new(new))).await? {
         Reply::Replay(replay) => Ok(view(&shared.rules.load().book, *replay)),
         Reply::TooManyReplays => Err(BackendError::Unavailable {
@@ -178,8 +190,24 @@ pub(super) async fn begin(
                 "{REPLAYS_RUNNING_MAX} replays run already: wait for one to end, or cancel it"
             ),
         }),
+        Reply::TooManyHolds => Err(BackendError::Unavailable {
+            code: Code::RateLimited,
+            detail: format!("{HOLDS_MAX} holds stand already: release what is held by one first"),
+        }),
         _ => Err(misunderstood()),
     }
+}
+
+/// The holds that stand, the oldest first.
+pub(super) fn holds(book: &Book, sight: &Sight) -> Vec<HoldView> {
+    let view = |hold: &StandingHold| HoldView {
+        id: hold.id,
+        types: hold.types.clone(),
+        endpoint: hold.endpoint.map(|no| book.name(no)),
+        since: hold.since,
+        actor: hold.actor.clone(),
+    };
+    sight.holds.iter().map(view).collect()
 }
 
 /// All that are remembered, the newest first.

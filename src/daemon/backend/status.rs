@@ -58,6 +58,7 @@ pub(super) async fn status(shared: &Shared) -> Answer<StatusView> {
     let now = shared.clock.now();
     let replays = sight.replays.iter().cloned();
     let replays = replays.map(|running| replay::view(&lens.rules.book, running)).collect();
+    let holds = replay::holds(&lens.rules.book, sight);
     let oldest_due = sight.oldest_due.map(|due| now.since(due).as_millis()).unwrap_or(0);
     Ok(StatusView {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -79,6 +80,7 @@ pub(super) async fn status(shared: &Shared) -> Answer<StatusView> {
         store_bytes,
         kept,
         replays,
+        holds,
         endpoints,
     })
 }

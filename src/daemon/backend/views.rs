@@ -190,7 +190,8 @@ impl Lens {
 fn put_aside(record: &DeliveryRecord) -> String {
     let by = record.steps.last().and_then(|step| match &step.kind {
         StepKind::Command { actor } => Some(format!(" by {actor}")),
-        StepKind::Attempt(_) | StepKind::Rule | StepKind::Duplicate { .. } => None,
+        StepKind::Rule => Some(" by a standing hold".to_owned()),
+        StepKind::Attempt(_) | StepKind::Duplicate { .. } => None,
     });
     format!("on hold{}", by.unwrap_or_default())
 }

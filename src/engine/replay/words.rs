@@ -16,6 +16,8 @@ pub struct NewReplay {
     pub filter: ReplayFilter,
     /// At which rate.
     pub rate: Rate,
+    /// Whether what comes in is put on hold as well, until it is released by the same filter.
+    pub standing: bool,
     /// How many there are now.
     pub matched: u64,
 }

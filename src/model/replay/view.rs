@@ -73,4 +73,7 @@ pub struct DryRunView {
     pub expired: u64,
     /// Nothing was changed.
     pub dry_run: bool,
+    /// Whether a standing hold would begin or end with it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub standing: bool,
 }

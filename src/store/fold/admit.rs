@@ -12,6 +12,7 @@ use crate::model::Admit;
 use crate::model::DeadReason;
 use crate::model::Dedupe;
 use crate::model::DeliveryId;
+use crate::model::Due;
 use crate::model::EndpointNo;
 use crate::model::EventId;
 use crate::model::Next;
@@ -34,6 +35,7 @@ use crate::store::fold::order::ORDER_OPERATIONS_MAX;
 use crate::store::fold::order::Seat;
 use crate::store::fold::put_due;
 use crate::store::fold::put_flight;
+use crate::store::fold::write_step;
 use crate::store::large;
 use crate::store::layout;
 use crate::store::layout::CHUNK_BYTES_MAX;
@@ -50,6 +52,8 @@ const EXTRA_OPERATIONS_MAX: usize = 6;
 const DUE_OPERATIONS_MAX: usize = 2;
 /// Page operations that a delivery takes besides if it is ordered, at most: its place, or its end.
 const SEAT_OPERATIONS_MAX: usize = ORDER_OPERATIONS_MAX + 4;
+/// Page operations of the step of a delivery that is put aside on arrival, at most.
+const STEP_OPERATIONS_MAX: usize = 2;
 
 /// Stages a new event, unless its idempotency key is known.
 pub(super) fn apply(batches: &mut Batches, admit: &Admit) -> Result<Receipt, CommitError> {
@@ -67,8 +71,9 @@ pub(super) fn apply(batches: &mut Batches, admit: &Admit) -> Result<Receipt, Com
     let chunks = event.body.len().div_ceil(CHUNK_BYTES_MAX);
     let dues = event.targets.len().saturating_sub(admit.started.len());
     let lanes = event.targets.len() / LANES_PER_PAGE + 1;
-    let keyed =
-        event.orders.len() * SEAT_OPERATIONS_MAX + event.dedupes.len() * DEDUPE_OPERATIONS_MAX;
+    let keyed = event.orders.len() * SEAT_OPERATIONS_MAX
+        + event.dedupes.len() * DEDUPE_OPERATIONS_MAX
+        + event.held.len() * STEP_OPERATIONS_MAX;
     let all = head_operations + chunks + 2 + dues * DUE_OPERATIONS_MAX + keyed + lanes;
     if all <= UNIT_OPERATIONS_MAX {
         batches.room(all)?;
@@ -193,7 +198,7 @@ fn spread(
             continue;
         }
         // One for the entry's lane, and those of the intent.
-        let seat = SEAT_OPERATIONS_MAX + DEDUPE_OPERATIONS_MAX;
+        let seat = SEAT_OPERATIONS_MAX + DEDUPE_OPERATIONS_MAX + STEP_OPERATIONS_MAX;
         let operations = DUE_OPERATIONS_MAX + seat + 1 + EXTRA_OPERATIONS_MAX;
         if !batches.fits(operations) {
             let next = u32::try_from(index).unwrap_or(u32::MAX);
@@ -246,20 +251,28 @@ impl Seats {
         head: &EventHead,
         delivery: DeliveryId,
     ) -> Result<Seat, CommitError> {
-        let due = head.first_due(delivery.event);
-        let Some(order) = Order::at(&head.orders, delivery.endpoint) else {
-            put_due(batches, delivery, due, Progress::default())?;
-            return Ok(Seat::First);
+        let order = Order::at(&head.orders, delivery.endpoint);
+        let before = Progress { order: order.map(|order| order.key), ..Progress::default() };
+        let (mut progress, mut due) = (before, head.first_due(delivery.event));
+        let held = head.held.binary_search(&delivery.endpoint).is_ok();
+        let held = held.then(|| Step::held_on_arrival(head.accepted_at));
+        if let Some(step) = &held {
+            (progress, due) = (before.after(step), Due::timed(Time::MAX, delivery.event));
+        }
+        let seat = match order {
+            Some(order) => order::enter(batches, delivery.event, order, progress, due)?,
+            None => Seat::First,
         };
-        let progress = Progress { order: Some(order.key), ..Progress::default() };
-        let seat = order::enter(batches, delivery.event, order, due)?;
+        if let Some(step) = held.filter(|_| seat != Seat::Stale) {
+            write_step(batches, delivery, before, &step)?;
+        }
         match seat {
             Seat::First => put_due(batches, delivery, due, progress)?,
             Seat::Behind => self.behind.push(delivery.endpoint),
             Seat::Stale => {
                 let next = Next::Dead { reason: DeadReason::Stale };
                 let step = Step { at: head.accepted_at, kind: StepKind::Rule, next };
-                log(batches, delivery, progress, &step)?;
+                log(batches, delivery, before, &step)?;
                 self.stale.push(delivery.endpoint);
             }
         }

@@ -44,6 +44,7 @@ pub(super) fn enter(
     batches: &mut Batches,
     event: EventId,
     order: &Order,
+    progress: Progress,
     due: Due,
 ) -> Result<Seat, CommitError> {
     let (no, key) = (order.endpoint, order.key);
@@ -59,7 +60,6 @@ pub(super) fn enter(
         let value = Bytes::from(layout::encode(&version));
         batches.packed.insert(&layout::VERSIONS, at, value)?;
     }
-    let progress = Progress { order: Some(key), ..Progress::default() };
     let first = take_place(batches, DeliveryId::new(event, no), key, progress, due.at)?;
     Ok(if first { Seat::First } else { Seat::Behind })
 }

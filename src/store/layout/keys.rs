@@ -20,6 +20,7 @@ use crate::store::layout::EVENTS;
 use crate::store::layout::EXPIRY;
 use crate::store::layout::FADES;
 use crate::store::layout::FLIGHT;
+use crate::store::layout::HOLDS;
 use crate::store::layout::IDEMPOTENCY;
 use crate::store::layout::LANES;
 use crate::store::layout::META;
@@ -204,6 +205,11 @@ pub fn fades_of(key: &Key) -> Option<(Time, EndpointNo, DedupeKey)> {
 /// Of a replay.
 pub fn replay_key(replay: ReplayId) -> Key {
     REPLAYS.key(&[&replay.to_bytes()])
+}
+
+/// Of a standing hold, by the replay that it came with.
+pub fn hold_key(replay: ReplayId) -> Key {
+    HOLDS.key(&[&replay.to_bytes()])
 }
 
 /// Of a piece of a value that is too long for its own entry.

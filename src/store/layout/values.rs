@@ -46,6 +46,8 @@ pub struct EventHead {
     pub orders: Vec<Order>,
     /// Those of them that leave it out if it is a duplicate.
     pub dedupes: Vec<Dedupe>,
+    /// Those of them at which a standing hold puts it aside.
+    pub held: Vec<EndpointNo>,
     /// The hash of its idempotency key, so that the key can be forgotten with it.
     pub key_hash: Option<[u8; 16]>,
     /// Since when its body is no longer kept.
@@ -188,6 +190,7 @@ impl EventHead {
             targets: event.targets.clone(),
             orders: event.orders.clone(),
             dedupes: event.dedupes.clone(),
+            held: event.held.clone(),
             key_hash,
             payload_gone: None,
             attributes: (*event.attributes).clone(),
@@ -207,6 +210,7 @@ impl EventHead {
             targets: self.targets,
             orders: self.orders,
             dedupes: self.dedupes,
+            held: self.held,
         }
     }
 

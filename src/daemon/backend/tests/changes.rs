@@ -132,6 +132,7 @@ async fn deliveries_of_a_removed_endpoint_end_as_it_was_said() {
             action: ReplayAction::Replay,
             filter: FilterView { state: Some(state), ..filter },
             rate: REPLAY_RATE_DEFAULT,
+            standing: false,
         };
         assert_eq!(office.count_replay(order).await, Err(gone()));
         assert_eq!(office.endpoint("old".into()).await, Err(gone()));

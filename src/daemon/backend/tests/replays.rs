@@ -14,7 +14,7 @@ fn order(filter: FilterView) -> ReplayOrder {
 }
 
 fn doing(action: ReplayAction, filter: FilterView) -> ReplayOrder {
-    ReplayOrder { action, filter, rate: REPLAY_RATE_DEFAULT }
+    ReplayOrder { action, filter, rate: REPLAY_RATE_DEFAULT, standing: false }
 }
 
 /// Begins a replay, and waits until it has ended.
@@ -36,7 +36,7 @@ async fn a_replay_sends_again_what_its_dry_run_counted() {
     let World { office, home: _home, .. } = World::new();
     let filter = FilterView { endpoint: Some("billing".into()), ..FilterView::default() };
     let counted = office.count_replay(order(filter.clone())).await.unwrap();
-    assert_eq!(counted, DryRunView { matched: 3, expired: 0, dry_run: true });
+    assert_eq!(counted, DryRunView { matched: 3, dry_run: true, ..DryRunView::default() });
     let done = replayed(&office, filter.clone()).await;
     let counts = ReplayCounts { matched: 3, submitted: 3, expired: 0, skipped: 0 };
     assert_eq!((done.state, done.counts), (ReplayState::Done, counts));

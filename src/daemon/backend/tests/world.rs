@@ -98,6 +98,7 @@ fn admit(n: u64, targets: &[u32], started: &[u32]) -> Record {
         targets: nos(targets),
         orders: Vec::new(),
         dedupes: Vec::new(),
+        held: Vec::new(),
     };
     let (event, started) = (Arc::new(event), nos(started));
     Record::Admit(Box::new(Admit { event, started, key: None, keys_since: Time::ZERO }))
@@ -174,6 +175,7 @@ impl World {
             entries,
             last_event: Some(id(7)),
             replays: Vec::new(),
+            holds: Vec::new(),
         };
         // Nothing flies, so that what is queued stays so.
         let limits = Limits { flights_max: 0, ..Limits::default() };
@@ -279,6 +281,7 @@ impl Hub {
             draining: self.engine.is_draining(),
             sources: self.engine.sources().map(|(id, at)| (Arc::clone(id), at)).collect(),
             replays: self.engine.replays().cloned().collect(),
+            holds: self.engine.holds().to_vec(),
         }
     }
 

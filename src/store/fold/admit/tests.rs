@@ -24,6 +24,7 @@ fn admit(body_bytes: usize, targets: u32, started: &[u32]) -> Admit {
         targets: (0..targets).map(EndpointNo).collect(),
         orders: Vec::new(),
         dedupes: Vec::new(),
+        held: Vec::new(),
     };
     Admit {
         event: Arc::new(event),

@@ -39,6 +39,7 @@ fn dead_event(batches: &mut Batches) -> EventId {
         targets: targets.clone(),
         orders: Vec::new(),
         dedupes: Vec::new(),
+        held: Vec::new(),
     };
     let id = event.id;
     let started = targets.clone();
