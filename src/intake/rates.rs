@@ -16,9 +16,9 @@ use crate::policy::rate::Spacing;
 /// Sources that are told apart; those beyond it share one rate.
 const SOURCES_MAX: usize = 4096;
 
-/// How far each source has come.
+/// How far each source has come, by which rate: under another one, it begins anew.
 #[derive(Debug, Default)]
-pub(super) struct Rates(Mutex<HashMap<Arc<str>, Meter>>);
+pub(super) struct Rates(Mutex<HashMap<Arc<str>, (Rate, Meter)>>);
 
 impl Rates {
     /// Counts events of a source, or tells how long it has to wait: then, and not
@@ -33,11 +33,16 @@ impl Rates {
     ) -> Result<(), Duration> {
         let mut meters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if meters.len() >= SOURCES_MAX && !meters.contains_key(source) {
-            meters.retain(|_, meter| !meter.is_full(now));
+            meters.retain(|_, (_, meter)| !meter.is_full(now));
         }
         let full = meters.len() >= SOURCES_MAX && !meters.contains_key(source);
         let source = if full { Arc::from("") } else { Arc::clone(source) };
-        let (meter, spacing) = (meters.entry(source).or_default(), Spacing::exact(rate));
+        let fresh = (*rate, Meter::default());
+        let (held, meter) = meters.entry(source).or_insert(fresh);
+        if held != rate && !full {
+            (*held, *meter) = fresh;
+        }
+        let spacing = Spacing::exact(rate);
         let next = meter.next(&spacing);
         if next > now {
             return Err(next.since(now));
@@ -86,7 +91,10 @@ mod tests {
         let even = Rate { burst: 1, ..TEN };
         assert_eq!(rates.take(&source, 1, &even, NOW), Ok(()));
         assert_eq!(rates.take(&source, 1, &even, NOW), Err(TENTH));
-        assert_eq!(rates.take(&source, 1, &TEN, NOW), Ok(()), "another rule holds at once");
+        assert_eq!(rates.take(&source, 100, &TEN, NOW), Ok(()), "another rule holds at once");
+        let faster = Rate { count: 1_000, burst: 1_000, ..TEN };
+        assert!(rates.take(&source, 1, &TEN, NOW).is_err());
+        assert_eq!(rates.take(&source, 1, &faster, NOW), Ok(()), "what was owed is forgotten");
     }
 
     #[test]

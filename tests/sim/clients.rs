@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -138,6 +139,8 @@ impl World {
         // with another event before it, which may have the same key
         let before = self.new_wish();
         if before.keyed && self.rng.bool() {
+            // a key belongs to its source
+            other.submission.source = Arc::clone(&before.submission.source);
             other.submission.idempotency_key.clone_from(&before.submission.idempotency_key);
             // a key is one of its source
             other.submission.source.clone_from(&before.submission.source);
