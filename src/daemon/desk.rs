@@ -36,7 +36,8 @@ impl Desk for IngestDesk {
         mode: SubmitMode,
     ) -> Option<Vec<Result<Admitted, Refusal>>> {
         let (answer, answered) = oneshot::channel();
-        self.shared.hub.send(Message::Submit(submissions, mode, answer)).ok()?;
+        let since = self.shared.clock.now();
+        self.shared.hub.send(Message::Submit { since, submissions, mode, answer }).ok()?;
         answered.await.ok()
     }
 

@@ -124,9 +124,9 @@ impl Hub {
 
     fn decide(&mut self, now: Time, message: Message, effects: &mut Vec<Effect>) {
         let input = match message {
-            Message::Submit(submissions, mode, answer) => {
+            Message::Submit { since, submissions, mode, answer } => {
                 let caller = self.wait_for(Waiting::Submission(answer));
-                Input::Submit { caller, submissions, mode }
+                Input::Submit { caller, since, submissions, mode }
             }
             Message::Command { actor, command, answer } => {
                 let caller = self.wait_for(Waiting::Command(answer));

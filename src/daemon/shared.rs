@@ -49,7 +49,12 @@ pub(crate) const READS_MAX: usize = 4;
 /// What reaches the hub.
 pub(crate) enum Message {
     /// Somebody submits events.
-    Submit(Vec<Submission>, SubmitMode, oneshot::Sender<Vec<Result<Admitted, Refusal>>>),
+    Submit {
+        since: Time,
+        submissions: Vec<Submission>,
+        mode: SubmitMode,
+        answer: oneshot::Sender<Vec<Result<Admitted, Refusal>>>,
+    },
     /// Somebody wants something.
     Command { actor: String, command: Command, answer: oneshot::Sender<Reply> },
     /// Somebody looks.

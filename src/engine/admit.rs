@@ -46,8 +46,8 @@ pub(crate) struct Admission {
     pub(crate) items: Vec<Item>,
     /// Whether a guard stands before them.
     pub(crate) guarded: bool,
-    /// When the commit was asked for.
-    pub(crate) began: Time,
+    /// Since when somebody waits.
+    pub(crate) since: Time,
 }
 
 #[derive(Debug)]
@@ -65,7 +65,7 @@ impl Engine {
     pub(crate) fn submit(
         &mut self,
         now: Time,
-        caller: Caller,
+        (caller, since): (Caller, Time),
         submissions: Vec<Submission>,
         mode: SubmitMode,
         out: &mut Vec<Effect>,
@@ -97,8 +97,7 @@ impl Engine {
             .collect();
         self.promised += promised;
         let guard = batch::guard(&records).filter(|_| mode == SubmitMode::Whole);
-        let admission =
-            Admission { caller: Some(caller), items, guarded: guard.is_some(), began: now };
+        let admission = Admission { caller: Some(caller), items, guarded: guard.is_some(), since };
         records.splice(..0, guard);
         if records.is_empty() {
             self.admitted(now, admission, Vec::new(), out);
@@ -238,7 +237,7 @@ impl Engine {
         out: &mut Vec<Effect>,
     ) {
         if !receipts.is_empty() {
-            self.live_commit(admission.began, now);
+            self.live_commit(admission.since, now);
         }
         let mut receipts = receipts.into_iter();
         if admission.guarded

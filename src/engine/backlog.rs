@@ -51,9 +51,9 @@ impl Backlogs {
 
 impl Engine {
     /// New events that came in then are safe now.
-    pub(crate) fn live_commit(&mut self, began: Time, now: Time) {
+    pub(crate) fn live_commit(&mut self, since: Time, now: Time) {
         let Backlogs { courtesy, under_way, next } = &mut self.backlogs;
-        courtesy.committed(now, now.since(began), *under_way > 0 || next.is_some());
+        courtesy.committed(now, now.since(since), *under_way > 0 || next.is_some());
     }
 }
 

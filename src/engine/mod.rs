@@ -193,8 +193,8 @@ impl Engine {
     /// Tells the engine something; what it wants done is appended to `out`.
     pub fn handle(&mut self, now: Time, input: Input, out: &mut Vec<Effect>) {
         match input {
-            Input::Submit { caller, submissions, mode } => {
-                self.submit(now, caller, submissions, mode, out);
+            Input::Submit { caller, since, submissions, mode } => {
+                self.submit(now, (caller, since), submissions, mode, out);
             }
             Input::Committed { ticket, receipts } => self.committed(now, ticket, receipts, out),
             Input::Loaded { lane, class, rows, end } => {

@@ -170,7 +170,7 @@ impl Engine {
         let items = vec![self.write(now, submission, targets, &mut records)];
         self.commit(
             records,
-            Pending::Admission(Admission { caller: None, items, guarded: false, began: now }),
+            Pending::Admission(Admission { caller: None, items, guarded: false, since: now }),
             out,
         );
     }

@@ -48,6 +48,8 @@ pub enum Input {
     Submit {
         /// Who waits for the answer.
         caller: Caller,
+        /// Since when: the request had been read.
+        since: Time,
         /// In order.
         submissions: Vec<Submission>,
         /// What happens when some of them are refused.

@@ -4,7 +4,7 @@
 //! endpoint bears. On a busy machine that would come out of the share of live traffic: attempts
 //! cost processor time, commits and reads, whoever they are for. So all backlogs together have a
 //! pace. It grows as long as live traffic does not feel it, and drops when a new event takes
-//! markedly longer to become safe than it does without them (the principle of LEDBAT, RFC 6817:
+//! markedly longer, from the read of its request until it is safe, than it does without them (the principle of LEDBAT, RFC 6817:
 //! the background yields to the foreground by its own measurement).
 //!
 //! What "without them" is has to be measured again and again: every `EBB_EVERY` backlogs hold
@@ -36,8 +36,8 @@ const EBB_EVERY: Duration = Duration::from_secs(10);
 const EBBS: usize = 5;
 /// Live traffic feels it when the median commit takes longer than without backlogs, by this factor
 /// and by this time, in most of so many looks.
-const FELT_FACTOR: f64 = 1.5;
-const FELT_US: f64 = 300.0;
+const FELT_FACTOR: f64 = 1.3;
+const FELT_US: f64 = 200.0;
 const FELT_LOOKS: usize = 3;
 /// What is left of the pace when live traffic feels it.
 const AFTER_FELT: f64 = 0.6;

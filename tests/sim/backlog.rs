@@ -150,7 +150,7 @@ impl Machine {
         match what {
             Later::Client => {
                 let mode = SubmitMode::Whole;
-                Input::Submit { caller: 1, submissions: vec![submission()], mode }
+                Input::Submit { caller: 1, since: self.now, submissions: vec![submission()], mode }
             }
             Later::Safe(ticket, receipts) => Input::Committed { ticket, receipts },
             Later::Answered(delivery, began) => {

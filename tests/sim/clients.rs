@@ -121,7 +121,7 @@ impl World {
         let caller = self.new_caller();
         let submissions = wishes.iter().map(|wish| wish.submission.clone()).collect();
         self.clients.asked.insert(caller, wishes);
-        self.tell(Input::Submit { caller, submissions, mode });
+        self.tell(Input::Submit { caller, since: self.now, submissions, mode });
     }
 
     fn ask_another_under_the_same_key(&mut self, wish: &Wish) {
