@@ -110,7 +110,7 @@ impl Engine {
         }
         let Some(lane) = self.lanes.get_mut(&no) else { return Served::Nothing };
         let dials = !draining && lane.endpoint.state.is_active() && from <= now;
-        if expired.is_none() && !(dials && lane.started < lane.places(window)) {
+        if expired.is_none() && !(dials && lane.started < lane.places(window, now)) {
             return Served::Nothing;
         }
         if self.flights.len() >= self.limits.flights_max {
@@ -281,7 +281,7 @@ impl Engine {
             && lane.open().is_none()
             && lane.dials_from() <= now
             && self.draining == Draining::No
-            && lane.started < lane.places(self.window(no))
+            && lane.started < lane.places(self.window(no), now)
             && self.flights.len() < self.limits.flights_max
     }
 

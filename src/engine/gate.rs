@@ -16,11 +16,14 @@ use crate::policy::rate::Spacing;
 use crate::policy::signs::Sign;
 use crate::policy::window::Window;
 
-/// A lane with a rate keeps as many deliveries started as it dials in this time: enough to dial on
-/// while starts are written, and no more, since places in flight are for all lanes.
+/// A lane with a rate keeps as many deliveries ready as it dials in this time: enough to dial on
+/// while starts are written, and no more, since places in flight are for all lanes ...
 const PACED_AHEAD: Duration = Duration::from_millis(50);
-/// A lane with a rate keeps so many started at least.
+/// ... and so many at least ...
 const PACED_MIN: usize = 2;
+/// ... but none that could not be dialled in this time: what is not dialled soon goes back to its
+/// queue, and the next one to be taken would be of the same queue again.
+const PACED_WITHIN: Duration = Duration::from_millis(500);
 
 /// The state of a lane's flow control. It is not on disk: after a start an endpoint is met anew,
 /// carefully.
@@ -99,17 +102,21 @@ impl Lane {
     }
 
     /// Deliveries that may be started: as many ready as dialling, so that the window stays full
-    /// while starts are written.
-    pub(crate) fn places(&self, window: usize) -> usize {
+    /// while starts are written; with a rate, as many as are dialled meanwhile.
+    pub(crate) fn places(&self, window: usize, now: Time) -> usize {
         if self.open().is_some() {
             // what is tried is alone, until all of it is over
             return usize::from(self.flights == self.started);
         }
-        let Some(rate) = &self.endpoint.flow.rate else { return 2 * window };
+        let Some((rate, spacing)) = self.endpoint.flow.rate.as_ref().zip(self.spacing()) else {
+            return 2 * window;
+        };
         let ahead = PACED_AHEAD.as_micros().div_ceil(rate.gap().as_micros().max(1));
         let ahead = usize::try_from(ahead).unwrap_or(usize::MAX);
         let burst = usize::try_from(rate.burst).unwrap_or(usize::MAX);
-        ahead.max(PACED_MIN).max(burst).min(2 * window)
+        let soon = self.gate.meter.count_until(&spacing, now + PACED_WITHIN);
+        let ready = ahead.max(PACED_MIN).max(burst).min(soon);
+        self.dialling.saturating_add(ready).min(2 * window)
     }
 
     /// The process has just begun; what its predecessor dialled last is not known.

@@ -63,6 +63,16 @@ impl Meter {
         Time::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
     }
 
+    /// How many may come until then.
+    pub fn count_until(&self, spacing: &Spacing, until: Time) -> usize {
+        let next = self.next(spacing);
+        if next > until {
+            return 0;
+        }
+        let more = until.since(next).as_nanos() / spacing.interval.as_nanos().max(1);
+        usize::try_from(more).unwrap_or(usize::MAX).saturating_add(1)
+    }
+
     /// One after another may have come until now: the next one comes an interval later.
     pub fn begin(&mut self, spacing: &Spacing, now: Time) {
         self.even = since_epoch(now) + spacing.interval.saturating_mul(spacing.burst);
@@ -138,6 +148,20 @@ mod tests {
         let now = Time::from_secs(1_000);
         meter.take(&spacing, 1, now, now);
         assert!(meter.next(&spacing) > now + Duration::from_millis(20), "the second is not due");
+    }
+
+    #[test]
+    fn as_many_are_counted_as_may_come() {
+        let rate = Rate { count: 10, per: Duration::from_secs(1), burst: 3 };
+        let (spacing, mut meter, now) =
+            (Spacing::exact(&rate), Meter::default(), Time::from_secs(1_000));
+        meter.begin(&spacing, now);
+        assert_eq!(meter.count_until(&spacing, now), 0);
+        let later = now + Duration::from_millis(100);
+        assert_eq!(meter.count_until(&spacing, later), 1);
+        assert_eq!(meter.count_until(&spacing, now + Duration::from_millis(250)), 2);
+        meter.take(&spacing, 1, later, later);
+        assert_eq!(meter.count_until(&spacing, later), 0);
     }
 
     #[test]

@@ -34,7 +34,9 @@ pub struct Window {
     threshold: f64,
     /// Attempts that began before this belong to a round that has made it smaller already.
     round: Time,
-    /// Moving averages of what answers take, in microseconds; 0 before the first.
+    /// Answers so far.
+    answers: f64,
+    /// Moving averages of what answers take, in microseconds; plain ones of the first few.
     recent_us: f64,
     usual_us: f64,
 }
@@ -45,6 +47,7 @@ impl Default for Window {
             size: START,
             threshold: f64::INFINITY,
             round: Time::ZERO,
+            answers: 0.0,
             recent_us: 0.0,
             usual_us: 0.0,
         }
@@ -94,13 +97,10 @@ impl Window {
 
     fn learn(&mut self, took: Duration) {
         let took_us = took.as_secs_f64() * 1e6;
-        if self.usual_us == 0.0 {
-            (self.recent_us, self.usual_us) = (took_us, took_us);
-        }
-        self.recent_us += (took_us - self.recent_us) * RECENT;
-        self.usual_us += (took_us - self.usual_us) * USUAL;
-        // what has become faster is usual at once
-        self.usual_us = self.usual_us.min(self.recent_us);
+        self.answers += 1.0;
+        let even = 1.0 / self.answers;
+        self.recent_us += (took_us - self.recent_us) * RECENT.max(even);
+        self.usual_us += (took_us - self.usual_us) * USUAL.max(even);
     }
 
     fn is_slow(&self) -> bool {
@@ -177,6 +177,20 @@ mod tests {
         assert!(slow.iter().any(|size| *size < MAX / 2), "{slow:?}");
         let later = rounds(&mut window, MAX, Duration::from_secs(2), 200);
         assert_eq!(later.last(), Some(&MAX), "{later:?}");
+    }
+
+    #[test]
+    fn answers_that_take_now_long_and_now_short_are_not_slower_than_usual() {
+        for seed in 0..20 {
+            let (mut rng, mut window) = (fastrand::Rng::with_seed(seed), Window::default());
+            let mut sizes = Vec::new();
+            for _ in 0..30 {
+                let took = Duration::from_millis(rng.u64(4..1_000));
+                sizes.extend(rounds(&mut window, MAX, took, 1));
+            }
+            let mean = sizes.iter().sum::<usize>() / sizes.len();
+            assert!(mean >= MAX / 2, "seed {seed}: {sizes:?}");
+        }
     }
 
     #[test]

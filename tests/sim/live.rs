@@ -1,5 +1,5 @@
-//! A replay beside live traffic of the same endpoint: it takes no more than half of what the
-//! endpoint bears, so that live traffic is slowed down by a factor of 2 at most.
+//! A replay beside live traffic of the same endpoint: each gets half of what the endpoint bears, or
+//! may get by its rate, so that live traffic is slowed down by a factor of 2 at most.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,19 +41,62 @@ use crate::world::World;
 const BACKLOG: u64 = 1_500;
 const ENDPOINT: EndpointNo = EndpointNo(1);
 
-/// How many new deliveries, and how many that are sent again, a busy endpoint gets in three
-/// seconds.
-pub fn dials_beside_a_replay(seed: u64) -> (u64, u64) {
+#[test]
+fn a_replay_takes_no_more_than_half_of_what_an_endpoint_bears() {
+    for seed in 0..20 {
+        let max_in_flight = u32::try_from(seed).unwrap() % 5 + 1;
+        let busy = Busy { mood: Mood::Healthy, max_in_flight, rate: None, secs: 3 };
+        let (live, replayed) = dials_beside_a_replay(seed, busy);
+        assert!(live > 20 && replayed > 20, "seed {seed}: {live} and {replayed}");
+        // a handful were under way before the replay began, or ended
+        assert!(replayed <= live + 8, "seed {seed}: {live} live, {replayed} sent again");
+    }
+}
+
+#[test]
+fn a_slow_rate_serves_what_is_new_and_what_is_sent_again_in_turn() {
+    for seed in 0..10 {
+        let rate = Some(Rate { count: 1, per: Duration::from_secs(1), burst: 1 });
+        let busy = Busy { mood: Mood::Healthy, max_in_flight: 64, rate, secs: 40 };
+        let (live, replayed) = dials_beside_a_replay(seed, busy);
+        assert!(live + replayed >= 36, "seed {seed}: {live} and {replayed} in 40 s");
+        assert!(live.abs_diff(replayed) <= 4, "seed {seed}: {live} live, {replayed} sent again");
+    }
+}
+
+#[test]
+fn an_endpoint_that_takes_its_time_gets_its_rate_all_the_same() {
+    for seed in 0..5 {
+        let rate = Some(Rate { count: 50, per: Duration::from_secs(1), burst: 1 });
+        let mood = Mood::Flaky(0.0);
+        let busy = Busy { mood, max_in_flight: 64, rate, secs: 20 };
+        let (live, replayed) = dials_beside_a_replay(seed, busy);
+        // half a second each; the window grows for a while
+        assert!(live + replayed >= 40 * 20, "seed {seed}: {live} and {replayed} in 20 s");
+    }
+}
+
+/// An endpoint for which much waits, and more is sent again.
+struct Busy {
+    mood: Mood,
+    max_in_flight: u32,
+    rate: Option<Rate>,
+    secs: u64,
+}
+
+/// How many new deliveries, and how many that are sent again, a busy endpoint gets in that time.
+fn dials_beside_a_replay(seed: u64, busy: Busy) -> (u64, u64) {
+    let Busy { mood, max_in_flight, rate, secs } = busy;
     let mut rng = Rng::with_seed(seed);
     let mut world = crate::world_of(seed, Bug::None, 1, &mut rng);
     world.limits = Limits::default();
     world.calm = true;
-    world.receivers.moods[0] = Mood::Healthy;
+    world.receivers.moods[0] = mood;
     world.endpoints[0] = Endpoint {
         types: vec!["nothing".parse().unwrap()],
-        max_in_flight: rng.u32(1..6),
+        max_in_flight,
         retry: Arc::new(RetryPolicy { max_age: None, ..(*world.endpoints[0].retry).clone() }),
-        flow: Arc::new(Flow::default()),
+        flow: Arc::new(Flow { rate, ..Flow::default() }),
         ..world.endpoints[0].clone()
     };
     (0..2 * BACKLOG).for_each(|n| stored(&mut world, n));
@@ -68,7 +111,7 @@ pub fn dials_beside_a_replay(seed: u64) -> (u64, u64) {
         matched: BACKLOG,
     };
     world.command(Command::Replay(Box::new(new)));
-    run_until(&mut world, START + Duration::from_secs(3));
+    run_until(&mut world, START + Duration::from_secs(secs));
     let count = |range: std::ops::Range<u64>| {
         let dialled = range.filter(|n| world.receivers.seen.contains_key(&delivery(*n)));
         dialled.count() as u64
