@@ -105,11 +105,30 @@ impl Wish<'_> {
             context.approve("Proceed?")?;
         }
         let begun: ReplayView = client.post("/v1/replays", &self.body(context, false))?;
+        if found.standing {
+            context.say(&self.stands());
+        }
         if self.filter.detach {
             context.one(&begun, &begun.id.to_string(), || begun.id.to_string())?;
             return Ok(Exit::Done.into());
         }
         watch::run(context, &client, begun)
+    }
+
+    /// What a standing hold is from now on.
+    fn stands(&self) -> String {
+        let types = self.filter.types.as_deref().unwrap_or_default();
+        let (to, endpoint) = match &self.filter.endpoint {
+            Some(name) => (format!(" to {name}"), format!(" --endpoint {name}")),
+            None => (String::new(), String::new()),
+        };
+        if self.action == ReplayAction::Hold {
+            return format!(
+                "What comes in of {types}{to} is put on hold from now on, until:\n  \
+                 postrider delivery release --type '{types}'{endpoint}"
+            );
+        }
+        format!("What comes in of {types}{to} is put on hold no longer.")
     }
 
     fn body(&self, context: &Context, dry_run: bool) -> Value {

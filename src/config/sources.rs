@@ -156,6 +156,10 @@ fn user(reader: &mut Reader<'_>, users: &Users) -> Option<(String, u32)> {
 
 fn max_payload(reader: &mut Reader<'_>, most: Size) -> Option<Size> {
     let size: Size = reader.value("max_payload")?;
+    if size.get() == 0 {
+        let label = "nothing could be submitted; leave it out for no limit of its own".to_owned();
+        reader.refuse(Code::Value, "max_payload", label);
+    }
     if size > most {
         let label = format!("{size} is more than ingest.max_payload ({most}) allows");
         reader.refuse(Code::Conflict, "max_payload", label);

@@ -276,7 +276,7 @@ impl Engine {
                 if more {
                     self.sweep(caller, entry, step, out);
                 } else {
-                    self.lift_all_of(entry.no, out);
+                    self.lift_all_of(now, entry.no, out);
                     let records = vec![Record::Endpoint(entry.clone())];
                     self.entries.insert(entry.no, *entry);
                     self.commit(records, Pending::Order(Order::Remove { caller }), out);

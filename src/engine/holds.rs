@@ -3,7 +3,8 @@
 //! A hold counts from the moment that it is asked for until the moment that it is lifted. The
 //! commit of either goes out then, so that the store has it between the same events as the engine,
 //! also after a crash. What was admitted before a hold is put aside by the replay that it came
-//! with, and what was admitted under it is let go by the replay that lifts it.
+//! with, and what was admitted under it is let go by the replay that lifts it. Of the two, the one
+//! that still runs ends when the other begins.
 
 use crate::engine::Engine;
 use crate::engine::Pending;
@@ -13,11 +14,13 @@ use crate::engine::words::Notice;
 use crate::model::EndpointNo;
 use crate::model::EventType;
 use crate::model::Record;
+use crate::model::Replay;
 use crate::model::ReplayAction;
 use crate::model::ReplayFilter;
 use crate::model::ReplayId;
 use crate::model::StandingHold;
 use crate::model::Time;
+use crate::model::TypeGlob;
 use crate::model::hold::HOLDS_MAX;
 use crate::policy::routing;
 
@@ -56,26 +59,34 @@ impl Engine {
         match (new.action, &new.filter.types, stands) {
             (ReplayAction::Hold, Some(types), None) if new.standing => {
                 let (types, endpoint) = (types.clone(), new.filter.endpoint);
+                let is_gone = |no| self.lanes.get(&no).is_none_or(|lane| lane.removal.is_some());
+                if endpoint.is_some_and(is_gone) {
+                    return;
+                }
+                let opposed = |replay: &Replay| lets_go(replay, &types, endpoint);
+                self.end_replays(now, actor, opposed, out);
                 let hold =
                     StandingHold { id, types, endpoint, since: now, actor: actor.to_owned() };
                 self.holds.push(hold.clone());
                 let records = vec![Record::Hold(Box::new(hold.clone()))];
                 self.commit(records, Pending::Hold { hold, lifted_by: None }, out);
             }
-            (ReplayAction::Release, _, Some(place)) => self.lift(place, actor, out),
+            (ReplayAction::Release, _, Some(place)) => self.lift(now, place, actor, out),
             _ => {}
         }
     }
 
     /// An endpoint is gone: nothing is held for it.
-    pub(crate) fn lift_all_of(&mut self, no: EndpointNo, out: &mut Vec<Effect>) {
+    pub(crate) fn lift_all_of(&mut self, now: Time, no: EndpointNo, out: &mut Vec<Effect>) {
         while let Some(place) = self.holds.iter().position(|hold| hold.endpoint == Some(no)) {
-            self.lift(place, "postrider", out);
+            self.lift(now, place, "postrider", out);
         }
     }
 
-    fn lift(&mut self, place: usize, actor: &str, out: &mut Vec<Effect>) {
+    fn lift(&mut self, now: Time, place: usize, actor: &str, out: &mut Vec<Effect>) {
         let hold = self.holds.remove(place);
+        // what still puts aside for it would do so behind whoever lets go
+        self.end_replays(now, actor, |replay| replay.id == hold.id, out);
         let lifted_by = Some(actor.to_owned());
         self.commit(vec![Record::Lift(hold.id)], Pending::Hold { hold, lifted_by }, out);
     }
@@ -88,6 +99,14 @@ impl Engine {
     ) {
         out.push(Effect::Publish(Notice::Hold { hold: Box::new(hold), lifted_by }));
     }
+}
+
+/// Whether a replay lets go what a hold of these types is to put aside.
+fn lets_go(replay: &Replay, types: &TypeGlob, endpoint: Option<EndpointNo>) -> bool {
+    let ReplayFilter { types: theirs, endpoint: only, .. } = &replay.filter;
+    replay.action == ReplayAction::Release
+        && theirs.as_ref().is_none_or(|theirs| routing::meet(theirs, types))
+        && only.zip(endpoint).is_none_or(|(one, other)| one == other)
 }
 
 /// Whether a filter says what a hold says, and nothing else.

@@ -55,6 +55,7 @@ use crate::engine::prune::Sweeps;
 use crate::engine::replay::Replays;
 use crate::engine::replay::Stepped;
 pub use crate::engine::replay::words::*;
+pub use crate::engine::recover::Recovered;
 pub use crate::engine::report::About;
 pub use crate::engine::report::Report;
 use crate::engine::report::Told;

@@ -11,9 +11,15 @@ use crate::engine::words::Notice;
 use crate::model::Attempt;
 use crate::model::DeadReason;
 use crate::model::DeliveryId;
+use crate::model::EndpointEntry;
+use crate::model::EndpointNo;
+use crate::model::EventId;
+use crate::model::LaneCounts;
 use crate::model::Next;
 use crate::model::Outcome;
 use crate::model::Progress;
+use crate::model::Replay;
+use crate::model::StandingHold;
 use crate::model::Step;
 use crate::model::StepKind;
 use crate::model::Time;
@@ -21,6 +27,23 @@ use crate::policy::backoff;
 
 /// Steps that one commit of recovery holds at most.
 const STEPS_MAX: usize = 128;
+
+/// What the engine knows when it starts: what the store recovered.
+#[derive(Clone, Debug, Default)]
+pub struct Recovered {
+    /// Deliveries that were under way when the process ended.
+    pub in_flight: Vec<(DeliveryId, Progress)>,
+    /// What stands in each lane.
+    pub lanes: Vec<(EndpointNo, LaneCounts)>,
+    /// All endpoints that the store knows.
+    pub entries: Vec<EndpointEntry>,
+    /// The last event admitted.
+    pub last_event: Option<EventId>,
+    /// All replays that are remembered.
+    pub replays: Vec<Replay>,
+    /// The holds that stand.
+    pub holds: Vec<StandingHold>,
+}
 
 impl Engine {
     /// Remembers what was found in flight, until the first [`Engine::wake`].

@@ -57,7 +57,7 @@ struct Running {
     replay: Replay,
     phase: Phase,
     /// Who wants it ended, while a step is being written.
-    cancel: Vec<(Caller, String)>,
+    cancel: Vec<(Option<Caller>, String)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,9 +183,30 @@ impl Engine {
             out.push(Effect::Reply { caller, reply: Reply::NoSuchReplay });
             return;
         };
-        running.cancel.push((caller, actor));
+        running.cancel.push((Some(caller), actor));
         if running.phase != Phase::Writing {
             self.end_cancelled(now, id, out);
+        }
+    }
+
+    /// A person wants what is the opposite of these.
+    pub(crate) fn end_replays(
+        &mut self,
+        now: Time,
+        actor: &str,
+        which: impl Fn(&Replay) -> bool,
+        out: &mut Vec<Effect>,
+    ) {
+        let running = self.replays.running.iter_mut();
+        let opposed = running.filter(|(_, running)| which(&running.replay));
+        let ended = opposed.map(|(id, running)| {
+            running.cancel.push((None, actor.to_owned()));
+            (*id, running.phase)
+        });
+        for (id, phase) in ended.collect::<Vec<_>>() {
+            if phase != Phase::Writing {
+                self.end_cancelled(now, id, out);
+            }
         }
     }
 
@@ -201,7 +222,7 @@ impl Engine {
             ended_by: Some(actor.clone()),
             ..running.replay.clone()
         };
-        let callers = cancel.into_iter().map(|(caller, _)| caller).collect();
+        let callers = cancel.into_iter().filter_map(|(caller, _)| caller).collect();
         self.write_replay(now, replay, Vec::new(), callers, out);
     }
 
@@ -342,7 +363,7 @@ impl Engine {
             return;
         }
         if let Some(Running { cancel, .. }) = self.replays.running.remove(&id) {
-            let late = cancel.into_iter().map(|(caller, _)| caller);
+            let late = cancel.into_iter().filter_map(|(caller, _)| caller);
             let reply = |caller| Effect::Reply { caller, reply: Reply::NoSuchReplay };
             out.extend(late.map(reply));
         }

@@ -22,7 +22,6 @@ use crate::model::EndpointNo;
 use crate::model::EndpointState;
 use crate::model::Event;
 use crate::model::EventId;
-use crate::model::LaneCounts;
 use crate::model::Next;
 use crate::model::Opened;
 use crate::model::Progress;
@@ -382,21 +381,4 @@ pub enum Notice {
         /// What was meant to be done.
         doing: &'static str,
     },
-}
-
-/// What the engine knows when it starts: what the store recovered.
-#[derive(Clone, Debug, Default)]
-pub struct Recovered {
-    /// Deliveries that were under way when the process ended.
-    pub in_flight: Vec<(DeliveryId, Progress)>,
-    /// What stands in each lane.
-    pub lanes: Vec<(EndpointNo, LaneCounts)>,
-    /// All endpoints that the store knows.
-    pub entries: Vec<EndpointEntry>,
-    /// The last event admitted.
-    pub last_event: Option<EventId>,
-    /// All replays that are remembered.
-    pub replays: Vec<Replay>,
-    /// The holds that stand.
-    pub holds: Vec<StandingHold>,
 }

@@ -48,6 +48,8 @@ impl Dedupe {
 pub struct Seen {
     /// Which.
     pub event: EventId,
+    /// When it was admitted.
+    pub admitted: Time,
     /// The end of its window, as that was when it was admitted.
     pub until: Time,
 }
@@ -55,9 +57,10 @@ pub struct Seen {
 impl Seen {
     /// Whether an event that is admitted now, at an endpoint with this window now, is a duplicate
     /// of this one. Of two windows, the one that was in force then and the one now, the shorter
-    /// counts: so it does not matter whether what is over has been forgotten yet.
+    /// counts: so it does not matter whether what is over has been forgotten yet. One that was
+    /// admitted further ahead than a window, by a clock that was wrong, covers nothing.
     pub fn covers(&self, now: Time, window: Duration) -> bool {
-        now < self.until && self.event >= EventId::first_at(now.minus(window))
+        self.admitted <= now + window && now < self.until.min(self.admitted + window)
     }
 }
 
@@ -69,12 +72,13 @@ mod tests {
     fn a_window_ends_at_its_end_and_the_shorter_one_counts() {
         let start = Time::from_secs(1_800_000_000);
         let minute = Duration::from_secs(60);
-        let seen = Seen { event: EventId::v7(start, 0, 1), until: start + minute };
+        let seen = Seen { event: EventId::v7(start, 0, 1), admitted: start, until: start + minute };
         let at = |seconds: u64, window| seen.covers(start + Duration::from_secs(seconds), window);
         assert!(at(0, minute) && at(59, minute));
         assert!(!at(60, minute), "the end is outside");
         assert!(!at(61, 2 * minute), "longer by now, but over when it was made");
-        assert!(at(29, minute / 2) && !at(31, minute / 2), "shorter by now");
-        assert!(seen.covers(start.minus(minute), minute), "the clock was set back");
+        assert!(at(29, minute / 2) && !at(30, minute / 2), "shorter by now");
+        assert!(seen.covers(start.minus(minute), minute), "the clock was set back a little");
+        assert!(!seen.covers(start.minus(2 * minute), minute), "it was wrong by far");
     }
 }

@@ -4,8 +4,8 @@
 //! endpoint bears. On a busy machine that would come out of the share of live traffic: attempts
 //! cost processor time, commits and reads, whoever they are for. So all backlogs together have a
 //! pace. It grows as long as live traffic does not feel it, and drops when a new event takes
-//! markedly longer, from the read of its request until it is safe, than it does without them (the principle of LEDBAT, RFC 6817:
-//! the background yields to the foreground by its own measurement).
+//! markedly longer, from the read of its request until it is safe, than it does without them (the
+//! principle of LEDBAT, RFC 6817: the background yields to the foreground by its own measurement).
 //!
 //! What "without them" is has to be measured again and again: every `EBB_EVERY` backlogs hold
 //! back for a moment. One such look may fall into a bad moment of the machine, so the median of the

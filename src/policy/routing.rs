@@ -22,12 +22,40 @@ pub fn covers(glob: &TypeGlob, event_type: &EventType) -> bool {
     }
 }
 
+/// Whether there are types that both patterns cover.
+pub fn meet(one: &TypeGlob, other: &TypeGlob) -> bool {
+    let mut ones = one.as_str().split('.');
+    let mut others = other.as_str().split('.');
+    loop {
+        match (ones.next(), others.next()) {
+            (None, None) => return true,
+            (Some("**"), Some(_)) | (Some(_), Some("**")) => return true,
+            (Some("*"), Some(_)) | (Some(_), Some("*")) => {}
+            (Some(one), Some(other)) if one == other => {}
+            _ => return false,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn check(glob: &str, event_type: &str) -> bool {
         covers(&glob.parse().unwrap(), &event_type.parse().unwrap())
+    }
+
+    #[test]
+    fn globs_meet_where_a_type_fits_both() {
+        let meets = |one: &str, other: &str| {
+            let (one, other) = (one.parse().unwrap(), other.parse().unwrap());
+            assert_eq!(meet(&one, &other), meet(&other, &one));
+            meet(&one, &other)
+        };
+        assert!(meets("order.*", "order.created") && meets("order.*", "*.created"));
+        assert!(meets("order.**", "order.item.added") && meets("**", "ping"));
+        assert!(!meets("order.*", "user.*") && !meets("order.*", "order.item.added"));
+        assert!(!meets("order.**", "order"));
     }
 
     #[test]

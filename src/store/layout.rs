@@ -105,4 +105,4 @@ pub const SEEN: Table = table(17, 5, SCATTERED_BYTES);
 pub const FADES: Table = table(18, 1, SCATTERED_BYTES);
 /// Standing holds.
 pub const HOLDS: Table = table(19, 1, SCATTERED_BYTES);
-// Numbers from 20 on are for tables to come (quarantine, sources, tokens).
+// Numbers from 20 on are for tables to come (quarantine, tokens).

@@ -72,3 +72,23 @@ fn what_comes_in_is_put_aside_until_the_hold_is_lifted() {
     daemon.logged("hold.lifted");
     assert!(!billing.hears_more_within(Duration::from_millis(100)), "nothing twice");
 }
+
+/// Without this, a hold's walk would go on putting aside what nobody would ever let go, or a
+/// release would let go what is to be put aside.
+#[test]
+fn a_hold_and_its_release_do_not_run_at_once() {
+    let receiver = Receiver::start();
+    let home = Home::new().endpoint("billing", &receiver, "paused = true");
+    let daemon = home.start();
+    (0..5).for_each(|_| drop(submit(&daemon, "order.created")));
+    let slowly = "--type order.* --rate 1/s --detach";
+    let held = run(&home, &format!("delivery hold {slowly} --standing"));
+    assert!(held.contains("What comes in of order.* is put on hold from now on"), "{held}");
+    let state = |place: usize| daemon.show("/v1/replays")["data"][place]["state"].clone();
+    let released = run(&home, &format!("delivery release {slowly}"));
+    assert!(released.contains("What comes in of order.* is put on hold no longer."), "{released}");
+    daemon.until("the hold's walk is ended", || state(1) == "cancelled");
+    run(&home, &format!("delivery hold {slowly} --standing"));
+    daemon.until("the release is ended", || state(1) != "running" && state(2) == "cancelled");
+    assert_eq!(daemon.show("/v1/holds")["data"].as_array().unwrap().len(), 1);
+}

@@ -103,7 +103,11 @@ impl Outbox {
     /// A delivery goes out, and is the first of its window.
     pub fn see(&mut self, event: &Event, delivery: DeliveryId) {
         if let Some(dedupe) = Dedupe::at(&event.dedupes, delivery.endpoint) {
-            let seen = Seen { event: event.id, until: event.accepted_at + dedupe.window };
+            let seen = Seen {
+                event: event.id,
+                admitted: event.accepted_at,
+                until: event.accepted_at + dedupe.window,
+            };
             self.seen.insert((delivery.endpoint, dedupe.key), seen);
         }
     }

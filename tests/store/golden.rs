@@ -147,7 +147,7 @@ fn entry() -> EndpointEntry {
 }
 
 fn seen() -> Seen {
-    Seen { event: id(1), until: at(1) }
+    Seen { event: id(1), admitted: at(1), until: at(1) }
 }
 
 fn hold() -> StandingHold {

@@ -15,8 +15,8 @@ use crate::store::packed::ReadError;
 use crate::store::packed::Sight;
 
 /// Page operations of judging one delivery, at most: both rows may split their pages, and the
-/// second one of the window before goes; or its step.
-pub(super) const DEDUPE_OPERATIONS_MAX: usize = 6;
+/// second one of the window before goes; or its step; and a page that cannot be read goes.
+pub(super) const DEDUPE_OPERATIONS_MAX: usize = 7;
 /// Page operations of a row that goes.
 pub(super) const FORGET_OPERATIONS_MAX: usize = 2;
 
@@ -42,7 +42,7 @@ pub(super) fn remember(
     if let Some(before) = seen(batches, dedupe)? {
         batches.packed.remove(&layout::FADES, &layout::fades_key(before.until, no, key))?;
     }
-    let seen = Seen { event, until: now + dedupe.window };
+    let seen = Seen { event, admitted: now, until: now + dedupe.window };
     let value = Bytes::from(layout::encode(&seen));
     batches.packed.insert(&layout::SEEN, layout::seen_key(no, key), value)?;
     let nothing = Bytes::from(layout::encode(&()));
@@ -76,10 +76,19 @@ pub(super) fn forget_one(batches: &mut Batches, now: Time) -> Result<bool, ReadE
     Ok(true)
 }
 
+/// What is known of a key. A page of these that cannot be read is not worth stopping for: it goes,
+/// and what was in it may go out once more.
 fn seen(batches: &mut Batches, dedupe: &Dedupe) -> Result<Option<Seen>, ReadError> {
     let at = layout::seen_key(dedupe.endpoint, dedupe.key);
+    if let Sight::Hole(hole) = batches.packed.see_from(&layout::SEEN, &at)? {
+        let error = ReadError::Page { key: hole.base, fault: hole.fault };
+        batches.pass_by(EventId::MIN, &error);
+        batches.packed.discard(&layout::SEEN, hole.base)?;
+    }
     let raw = batches.packed.get(&layout::SEEN, &at)?;
-    raw.map(|raw| layout::decode(&at, &raw)).transpose()
+    let Some(raw) = raw else { return Ok(None) };
+    let entry = layout::decode(&at, &raw);
+    batches.sound(EventId::MIN, entry)
 }
 
 #[cfg(test)]
