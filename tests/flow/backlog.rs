@@ -12,6 +12,7 @@ use crate::harness::daemon::now;
 use crate::load::Compared;
 use crate::load::GOOD;
 use crate::load::batches;
+use crate::load::flood;
 use crate::load::measure;
 use crate::load::say;
 use crate::load::submit;
@@ -50,6 +51,8 @@ fn a_backlog_costs_no_memory_and_arrives_when_its_endpoint_is_back() {
     let (good, port) = (Sink::start(), Port::reserve());
     let home = home(&good, &port);
     let daemon = home.start();
+    // what any load costs is no cost of the backlog
+    flood(daemon.ingest_socket(), &good, MEASURED, Duration::from_secs(2));
     let empty = resident_bytes(&daemon);
     park(&daemon, parked);
     let full = resident_bytes(&daemon);

@@ -170,12 +170,10 @@ impl World {
         let entries = opened.reader.endpoints().unwrap();
         let bound = book::bind(&config, &entries, &metrics, START).unwrap();
         let recovered = Recovered {
-            in_flight: Vec::new(),
             lanes: opened.reader.lanes().unwrap(),
             entries,
             last_event: Some(id(7)),
-            replays: Vec::new(),
-            holds: Vec::new(),
+            ..Recovered::default()
         };
         // Nothing flies, so that what is queued stays so.
         let limits = Limits { flights_max: 0, ..Limits::default() };
