@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use crate::admin::refusal::Refusal;
 use crate::model::Code;
 use crate::model::view::Fault;
+use crate::model::view::Page;
 use crate::model::view::Problem;
 
 /// The body of a command, at most, in bytes. Payloads of events go to the ingest socket.
@@ -56,6 +57,11 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
             Refusal::new(Code::MalformedJson, error.to_string())
         }
     })
+}
+
+/// The answer that a list is which always fits one page.
+pub(super) fn list<T: Serialize>(data: Vec<T>) -> Response {
+    json(StatusCode::OK, &Page { data, next_cursor: None })
 }
 
 /// A JSON answer.

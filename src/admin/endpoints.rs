@@ -26,7 +26,6 @@ use crate::model::Code;
 use crate::model::EventType;
 use crate::model::Outcome;
 use crate::model::view::Fault;
-use crate::model::view::Page;
 use crate::model::view::Problem;
 
 /// The type of the event that an endpoint is tried with.
@@ -39,8 +38,7 @@ pub(super) async fn list<B: Backend>(
     uri: Uri,
 ) -> Result<Response, Refusal> {
     Query::parse(uri.query())?.finish()?;
-    let data = room.backend.endpoints().await?;
-    Ok(body::json(StatusCode::OK, &Page { data, next_cursor: None }))
+    Ok(body::list(room.backend.endpoints().await?))
 }
 
 pub(super) async fn show<B: Backend>(

@@ -26,7 +26,6 @@ use crate::model::replay::REPLAY_GAP_MIN;
 use crate::model::replay::REPLAY_IDS_MAX;
 use crate::model::replay::view::FilterView;
 use crate::model::view::Fault;
-use crate::model::view::Page;
 use crate::model::view::Problem;
 
 /// The body of a replay.
@@ -67,8 +66,7 @@ pub(super) async fn list<B: Backend>(
     uri: Uri,
 ) -> Result<Response, Refusal> {
     Query::parse(uri.query())?.finish()?;
-    let page = Page { data: room.backend.replays().await?, next_cursor: None };
-    Ok(body::json(StatusCode::OK, &page))
+    Ok(body::list(room.backend.replays().await?))
 }
 
 pub(super) async fn holds<B: Backend>(
@@ -76,8 +74,7 @@ pub(super) async fn holds<B: Backend>(
     uri: Uri,
 ) -> Result<Response, Refusal> {
     Query::parse(uri.query())?.finish()?;
-    let page = Page { data: room.backend.holds().await?, next_cursor: None };
-    Ok(body::json(StatusCode::OK, &page))
+    Ok(body::list(room.backend.holds().await?))
 }
 
 pub(super) async fn show<B: Backend>(

@@ -11,15 +11,13 @@ use crate::admin::backend::Backend;
 use crate::admin::body;
 use crate::admin::query::Query;
 use crate::admin::refusal::Refusal;
-use crate::model::view::Page;
 
 pub(super) async fn list<B: Backend>(
     State(room): State<Room<B>>,
     uri: Uri,
 ) -> Result<Response, Refusal> {
     Query::parse(uri.query())?.finish()?;
-    let data = room.backend.sources().await?;
-    Ok(body::json(StatusCode::OK, &Page { data, next_cursor: None }))
+    Ok(body::list(room.backend.sources().await?))
 }
 
 pub(super) async fn show<B: Backend>(
