@@ -72,7 +72,7 @@ impl Shelf {
 
     /// When the first row is due, if it is known.
     pub(crate) fn first(&self) -> Option<Due> {
-        self.rows.first_key_value().map(|(due, _)| *due)
+        self.head().map(|(due, _)| due)
     }
 
     /// The first row, if it is known.

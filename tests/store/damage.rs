@@ -1,7 +1,6 @@
 //! What is damaged stops no sweep, and nothing else is kept for it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use postrider::model::*;
@@ -12,13 +11,6 @@ use postrider::store::page::Page;
 
 use crate::support::*;
 
-const HORIZONS: Horizons = Horizons {
-    keys: Duration::from_secs(50),
-    delivered_payload: Duration::from_secs(10),
-    dead_payload: Duration::from_secs(30),
-    events: Duration::from_secs(60),
-    payload_bytes_max: None,
-};
 const TABLES: [Table; 6] = [
     layout::EVENTS,
     layout::BODIES,

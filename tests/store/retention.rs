@@ -11,13 +11,6 @@ use postrider::model::*;
 use crate::outbox::Outbox;
 use crate::support::*;
 
-const HORIZONS: Horizons = Horizons {
-    keys: Duration::from_secs(50),
-    delivered_payload: Duration::from_secs(10),
-    dead_payload: Duration::from_secs(30),
-    events: Duration::from_secs(60),
-    payload_bytes_max: None,
-};
 const ENDED: Next = Next::Dead { reason: DeadReason::Exhausted };
 
 fn secs(seconds: u64) -> Time {

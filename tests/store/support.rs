@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use postrider::model::*;
@@ -13,6 +14,15 @@ use postrider::store::open::open;
 use postrider::store::writer::Commit;
 
 pub(crate) const START: Time = Time::from_secs(1_795_000_000);
+
+/// How long things are kept where a test has nothing to say about it.
+pub(crate) const HORIZONS: Horizons = Horizons {
+    keys: Duration::from_secs(50),
+    delivered_payload: Duration::from_secs(10),
+    dead_payload: Duration::from_secs(30),
+    events: Duration::from_secs(60),
+    payload_bytes_max: None,
+};
 
 pub(crate) struct Store {
     pub(crate) home: tempfile::TempDir,

@@ -233,13 +233,14 @@ impl Seats {
             self.seat(batches, head, delivery)?;
             return Ok(());
         };
-        if let Some(of) = dedupe::first_of(batches, event, dedupe, now)? {
+        let seen = dedupe::seen(batches, dedupe)?;
+        if let Some(of) = dedupe::first_of(seen.as_ref(), event, dedupe, now) {
             let step = Step { at: now, kind: StepKind::Duplicate { of }, next: Next::Cancelled };
             let progress = Progress { order: head.order_key(no), ..Progress::default() };
             log(batches, delivery, progress, &step)?;
             self.duplicates.push((no, of));
         } else if self.seat(batches, head, delivery)? != Seat::Stale {
-            dedupe::remember(batches, event, dedupe, now)?;
+            dedupe::remember(batches, seen.as_ref(), event, dedupe, now)?;
         }
         Ok(())
     }

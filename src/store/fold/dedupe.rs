@@ -11,8 +11,10 @@ use crate::model::Seen;
 use crate::model::Time;
 use crate::store::batches::Batches;
 use crate::store::layout;
+use crate::store::packed::Hole;
 use crate::store::packed::ReadError;
 use crate::store::packed::Sight;
+use crate::store::packed::Table;
 
 /// Page operations of judging one delivery, at most: both rows may split their pages, and the
 /// second one of the window before goes; or its step; and a page that cannot be read goes.
@@ -20,26 +22,45 @@ pub(super) const DEDUPE_OPERATIONS_MAX: usize = 7;
 /// Page operations of a row that goes.
 pub(super) const FORGET_OPERATIONS_MAX: usize = 2;
 
-/// The event that a delivery is a duplicate of, if it is one.
+/// What is known of a key. A page of these that cannot be read is not worth stopping for: it goes,
+/// and what was in it may go out once more.
+pub(super) fn seen(batches: &mut Batches, dedupe: &Dedupe) -> Result<Option<Seen>, ReadError> {
+    let at = layout::seen_key(dedupe.endpoint, dedupe.key);
+    match batches.packed.see_from(&layout::SEEN, &at)? {
+        Sight::Entry(key, raw) if key == at => {
+            let entry = layout::decode(&at, &raw);
+            batches.sound(EventId::MIN, entry)
+        }
+        Sight::Hole(hole) => {
+            drop_hole(batches, &layout::SEEN, hole)?;
+            Ok(None)
+        }
+        Sight::Entry(..) | Sight::Nothing => Ok(None),
+    }
+}
+
+/// The event that a delivery is a duplicate of, if it is one, where this is known of its key.
 pub(super) fn first_of(
-    batches: &mut Batches,
+    seen: Option<&Seen>,
     event: EventId,
     dedupe: &Dedupe,
     now: Time,
-) -> Result<Option<EventId>, ReadError> {
-    let seen = seen(batches, dedupe)?.filter(|seen| seen.event != event);
-    Ok(seen.filter(|seen| seen.covers(now, dedupe.window)).map(|seen| seen.event))
+) -> Option<EventId> {
+    let seen = seen.filter(|seen| seen.event != event);
+    seen.filter(|seen| seen.covers(now, dedupe.window)).map(|seen| seen.event)
 }
 
-/// A delivery goes out, and later ones of its key do not, until its window ends.
+/// A delivery goes out, and later ones of its key do not, until its window ends. `before` is what
+/// was known of the key.
 pub(super) fn remember(
     batches: &mut Batches,
+    before: Option<&Seen>,
     event: EventId,
     dedupe: &Dedupe,
     now: Time,
 ) -> Result<(), ReadError> {
     let (no, key) = (dedupe.endpoint, dedupe.key);
-    if let Some(before) = seen(batches, dedupe)? {
+    if let Some(before) = before {
         batches.packed.remove(&layout::FADES, &layout::fades_key(before.until, no, key))?;
     }
     let seen = Seen { event, admitted: now, until: now + dedupe.window };
@@ -58,9 +79,7 @@ pub(super) fn forget_one(batches: &mut Batches, now: Time) -> Result<bool, ReadE
         Sight::Nothing => return Ok(false),
         Sight::Entry(row, _) => row,
         Sight::Hole(hole) => {
-            let error = ReadError::Page { key: hole.base, fault: hole.fault };
-            batches.pass_by(EventId::MIN, &error);
-            batches.packed.discard(&layout::FADES, hole.base)?;
+            drop_hole(batches, &layout::FADES, hole)?;
             return Ok(true);
         }
     };
@@ -76,19 +95,10 @@ pub(super) fn forget_one(batches: &mut Batches, now: Time) -> Result<bool, ReadE
     Ok(true)
 }
 
-/// What is known of a key. A page of these that cannot be read is not worth stopping for: it goes,
-/// and what was in it may go out once more.
-fn seen(batches: &mut Batches, dedupe: &Dedupe) -> Result<Option<Seen>, ReadError> {
-    let at = layout::seen_key(dedupe.endpoint, dedupe.key);
-    if let Sight::Hole(hole) = batches.packed.see_from(&layout::SEEN, &at)? {
-        let error = ReadError::Page { key: hole.base, fault: hole.fault };
-        batches.pass_by(EventId::MIN, &error);
-        batches.packed.discard(&layout::SEEN, hole.base)?;
-    }
-    let raw = batches.packed.get(&layout::SEEN, &at)?;
-    let Some(raw) = raw else { return Ok(None) };
-    let entry = layout::decode(&at, &raw);
-    batches.sound(EventId::MIN, entry)
+/// Takes a page away that cannot be read, and notes that.
+fn drop_hole(batches: &mut Batches, table: &Table, hole: Hole) -> Result<(), ReadError> {
+    batches.pass_by(EventId::MIN, &ReadError::Page { key: hole.base, fault: hole.fault });
+    batches.packed.discard(table, hole.base)
 }
 
 #[cfg(test)]

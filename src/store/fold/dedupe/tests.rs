@@ -8,7 +8,6 @@ use crate::model::DedupeKey;
 use crate::model::EndpointNo;
 use crate::store::layout::Tally;
 use crate::store::packed::Packed;
-use crate::store::packed::Table;
 use crate::store::scan;
 
 const START: Time = Time::from_secs(1_795_000_000);
@@ -21,7 +20,8 @@ fn at(n: u64) -> Time {
 /// Remembers an event of this key that was admitted `n` milliseconds after the start.
 fn see(batches: &mut Batches, n: u64, key: u8) {
     let dedupe = Dedupe { endpoint: EndpointNo(3), key: DedupeKey([key; 16]), window: WINDOW };
-    remember(batches, EventId::v7(at(n), 0, n), &dedupe, at(n)).unwrap();
+    let before = seen(batches, &dedupe).unwrap();
+    remember(batches, before.as_ref(), EventId::v7(at(n), 0, n), &dedupe, at(n)).unwrap();
 }
 
 /// Entries of the two tables.
