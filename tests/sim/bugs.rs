@@ -1,8 +1,14 @@
 //! Faults planted on the border of the engine, each of which the suite must catch: a suite that
 //! misses one would miss its like in the engine or the store.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
+use std::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
+use std::panic::set_hook;
+use std::panic::take_hook;
 use std::sync::Arc;
+use std::sync::Once;
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -321,4 +327,27 @@ impl Bug {
         }
         receipt
     }
+}
+
+thread_local! {
+    /// Whether this thread runs what is expected to fail.
+    static EXPECTED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether a world with a planted fault fails. What it says then is not printed: that would bury
+/// what nobody expected.
+pub fn is_caught<T>(run: impl FnOnce() -> T) -> bool {
+    static QUIET: Once = Once::new();
+    QUIET.call_once(|| {
+        let loud = take_hook();
+        set_hook(Box::new(move |panic| {
+            if !EXPECTED.get() {
+                loud(panic);
+            }
+        }));
+    });
+    EXPECTED.set(true);
+    let caught = catch_unwind(AssertUnwindSafe(run)).is_err();
+    EXPECTED.set(false);
+    caught
 }

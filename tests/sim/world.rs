@@ -103,6 +103,8 @@ pub struct World {
     /// When the process is to be woken.
     pub alarm: Option<Time>,
     pub agenda: BTreeMap<(Time, u64), Happening>,
+    /// How much of it has happened.
+    pub happened: u64,
     pub next_entry: u64,
     pub underway: Underway,
     pub receivers: Receivers,
