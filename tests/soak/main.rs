@@ -3,9 +3,9 @@
 //!
 //! Ignored, since it takes a while: `tests/soak/run [--secs N]`. `SOAK_SECS` says how long (60),
 //! `SOAK_CSV` where the samples of each second go, `SOAK_PACE` how many events a second come in
-//! batches (2000), besides those that clients submit one by one. The daemon is restarted three times
-//! in the first quarter of that time, twice after a `kill -9`; what it holds in the second third is
-//! compared with what it holds in the last.
+//! batches (2000), besides those that clients submit one by one. The daemon is restarted three
+//! times in the first quarter of that time, twice after a `kill -9`; what it holds in the second
+//! third is compared with what it holds in the last.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -109,7 +109,7 @@ fn nothing_is_lost_and_nothing_grows() {
         watch.sample(&daemon, &streams, second);
         if let Some(orderly) = restarts(secs, second) {
             daemon = restart(&home, daemon, orderly);
-        } else if second % ACT_EVERY == 0 {
+        } else if second.is_multiple_of(ACT_EVERY) {
             act(&daemon);
         }
     }
@@ -128,7 +128,7 @@ fn wants(name: &str, more: &str) -> String {
 /// Whether there is a restart after so many seconds, and whether it is an orderly one.
 fn restarts(secs: u64, second: u64) -> Option<bool> {
     let every = (secs / 12).max(1);
-    (second <= 3 * every && second % every == 0).then_some(second / every == 2)
+    (second <= 3 * every && second.is_multiple_of(every)).then_some(second / every == 2)
 }
 
 /// A number from the environment.

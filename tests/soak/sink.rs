@@ -144,7 +144,7 @@ impl Sink {
         state.attempts += 1;
         let refuses = match self.manner {
             Manner::Well | Manner::Slow => false,
-            Manner::FailsOften => state.attempts % FAILS_ONE_IN == 0,
+            Manner::FailsOften => state.attempts.is_multiple_of(FAILS_ONE_IN),
             Manner::GoesDown => self.began.elapsed().as_secs() % PERIOD_SECS >= UP_SECS,
             Manner::FailsTwice => state.refuses_twice(place),
         };

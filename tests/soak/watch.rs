@@ -15,7 +15,10 @@ use crate::load::Stream;
 /// More than this, and a hundredth of what was, is growth: allocators and caches breathe.
 const RESIDENT_MORE_MAX: u64 = 16 << 20;
 const STORE_MORE_MAX: u64 = 64 << 20;
-const DESCRIPTORS_MORE_MAX: u64 = 16;
+/// The connections of one endpoint.
+const DESCRIPTORS_MORE_MAX: u64 = 64;
+/// Six seconds of load.
+const KEPT_MORE_MAX: u64 = 15_000;
 /// Threads that wait for work end after 10 s.
 const THREADS_MORE_MAX: u64 = 8;
 
@@ -30,7 +33,8 @@ struct Sample {
     accepted: u64,
     attempts: u64,
     delivered: u64,
-    metrics: u64,
+    /// Events in the store.
+    kept: u64,
 }
 
 /// All seconds.
@@ -46,7 +50,7 @@ impl Watch {
         let mut csv = csv.map(|path| File::create(path).unwrap());
         if let Some(csv) = &mut csv {
             let columns = "second,resident,store,descriptors,threads,accepted,attempts,delivered";
-            writeln!(csv, "{columns},metrics").unwrap();
+            writeln!(csv, "{columns},kept").unwrap();
         }
         Watch { store: home.path("store"), csv, samples: Vec::new() }
     }
@@ -70,13 +74,13 @@ impl Watch {
             accepted: sum(Stream::accepted),
             attempts: sum(|stream| stream.sink.state().attempts),
             delivered: sum(|stream| stream.sink.state().taken.count()),
-            metrics: u64::try_from(scrape.body.len()).unwrap(),
+            kept: kept(&String::from_utf8_lossy(&scrape.body)),
         };
         if let Some(csv) = &mut self.csv {
             let Sample { second, resident, store, descriptors, threads, .. } = sample;
-            let Sample { accepted, attempts, delivered, metrics, .. } = sample;
+            let Sample { accepted, attempts, delivered, kept, .. } = sample;
             let held = format!("{second},{resident},{store},{descriptors},{threads}");
-            writeln!(csv, "{held},{accepted},{attempts},{delivered},{metrics}").unwrap();
+            writeln!(csv, "{held},{accepted},{attempts},{delivered},{kept}").unwrap();
         }
         self.samples.push(sample);
     }
@@ -112,11 +116,12 @@ impl Watch {
         let plain = |count: u64| count.to_string();
         type Of = fn(&Sample) -> u64;
         type Text<'a> = &'a dyn Fn(u64) -> String;
-        let held: [(&str, Of, u64, Text<'_>); 4] = [
+        let held: [(&str, Of, u64, Text<'_>); 5] = [
             ("resident", |sample| sample.resident, RESIDENT_MORE_MAX, &mib),
             ("store on disk", |sample| sample.store, STORE_MORE_MAX, &mib),
             ("descriptors", |sample| sample.descriptors, DESCRIPTORS_MORE_MAX, &plain),
             ("threads", |sample| sample.threads, THREADS_MORE_MAX, &plain),
+            ("events kept", |sample| sample.kept, KEPT_MORE_MAX, &plain),
         ];
         for (what, of, more_max, text) in held {
             let (first, middle, end) = (self.third(0, of), self.third(1, of), self.third(2, of));
@@ -143,6 +148,13 @@ impl Watch {
         values.sort_unstable();
         values[values.len() * 9 / 10]
     }
+}
+
+/// The events in the store, as the metrics tell.
+fn kept(metrics: &str) -> u64 {
+    let line = |line: &&str| line.starts_with("postrider_store_records{kind=\"events\"}");
+    let line = metrics.lines().find(line).unwrap();
+    line.rsplit(' ').next().unwrap().parse().unwrap()
 }
 
 /// What the files take on the disk.
