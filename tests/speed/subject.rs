@@ -185,7 +185,8 @@ fn endpoint(name: &str, event_type: &str, to: SocketAddr) -> String {
     let mut text = String::new();
     writeln!(
         text,
-        "[[endpoint]]\nname = \"{name}\"\nurl = \"http://{to}/{name}\"\ntypes = [\"{event_type}\"]\n\
+        "[[endpoint]]\nname = \"{name}\"\nurl = \"http://{to}/{name}\"\n\
+         types = [\"{event_type}\"]\n\
          secret = {{ value = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\" }}"
     )
     .unwrap();
