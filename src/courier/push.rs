@@ -159,7 +159,8 @@ impl Courier {
     ) -> Result<Link, Failure> {
         let link = match self.pool.take(&target.key, addresses, (self.clock)()) {
             Some(link) => link,
-            None => self.dial(target, addresses, trace).await?,
+            // boxed: it is large, and most attempts have no need of it
+            None => Box::pin(self.dial(target, addresses, trace)).await?,
         };
         trace.remote = Some(link.peer);
         Ok(link)

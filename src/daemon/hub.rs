@@ -212,7 +212,9 @@ impl Hub {
                 Effect::Dial(dial) => {
                     self.shared.metrics.attempt_started(now.since(dial.due));
                     let delivery = dial.delivery;
-                    let task = tokio::spawn(attempt::run(Arc::clone(&self.shared), dial, now));
+                    // boxed: it would be copied from place to place several times
+                    let run = Box::pin(attempt::run(Arc::clone(&self.shared), dial, now));
+                    let task = tokio::spawn(run);
                     self.attempts.insert(delivery, task.abort_handle());
                 }
                 Effect::Abort(delivery) => {

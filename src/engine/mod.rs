@@ -103,7 +103,8 @@ pub struct Engine {
     /// What the store will know of each endpoint once all pending commits are safe.
     entries: BTreeMap<EndpointNo, EndpointEntry>,
     flights: Flights,
-    tickets: BTreeMap<Ticket, Pending>,
+    /// Commits that are not safe yet, in order.
+    tickets: VecDeque<(Ticket, Pending)>,
     next_ticket: Ticket,
     /// Lanes that may have something to do now, each at most once, served in turn.
     ring: VecDeque<EndpointNo>,
@@ -159,7 +160,7 @@ impl Engine {
             names: BTreeMap::new(),
             entries: recovered.entries.iter().map(|entry| (entry.no, entry.clone())).collect(),
             flights: Flights::default(),
-            tickets: BTreeMap::new(),
+            tickets: VecDeque::new(),
             next_ticket: 1,
             ring: VecDeque::new(),
             timers: BTreeSet::new(),
@@ -312,7 +313,10 @@ impl Engine {
         out: &mut Vec<Effect>,
     ) {
         let before = self.pending();
-        match self.tickets.remove(&ticket) {
+        // they are answered in order: it is the first
+        let place = self.tickets.iter().position(|(own, _)| *own == ticket);
+        let pending = place.and_then(|place| self.tickets.remove(place));
+        match pending.map(|(_, pending)| pending) {
             // what is admitted has made no room, also where it turns out to be a duplicate
             Some(Pending::Admission(admission)) => {
                 return self.admitted(now, admission, receipts, out);
@@ -331,7 +335,7 @@ impl Engine {
     fn commit(&mut self, records: Vec<Record>, pending: Pending, out: &mut Vec<Effect>) {
         let ticket = self.next_ticket;
         self.next_ticket += 1;
-        self.tickets.insert(ticket, pending);
+        self.tickets.push_back((ticket, pending));
         out.push(Effect::Commit { ticket, records });
     }
 
