@@ -1,4 +1,4 @@
-//! `postrider man` and `postrider completions`: what a package or a shell wants of the command line.
+//! `postrider man` and `postrider completions`: what packages and shells want of the command line.
 //!
 //! Both come from the definition that `--help` comes from. There is a page for each command, named
 //! as the command with hyphens (`postrider-event-list.1`), and `postrider.toml.5`, which is

@@ -10,12 +10,12 @@ export HOME=/tmp LC_ALL=C.UTF-8 SYSTEMD_PAGER='' NO_COLOR=1
 
 # run_checks NUMBER...: those of them that are asked for
 run_checks() {
-    local number began
+    local number check_began
     for number in "$@"; do
         [ "$only" = all ] || [ $number = 1 ] || [[ " $only " == *" $number "* ]] || continue
-        began=$SECONDS
+        check_began=$SECONDS
         . checks/$number-*.sh
-        echo "      check $number took $((SECONDS - began)) s"
+        echo "      check $number took $((SECONDS - check_began)) s"
     done
 }
 
