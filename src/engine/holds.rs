@@ -46,6 +46,13 @@ impl Engine {
         new.standing && !stands && self.holds.len() >= HOLDS_MAX
     }
 
+    /// Whether a replay comes with a hold, or lifts one. There are no more such replays than twice
+    /// as many as there may be holds: of a hold, and of its end.
+    pub(crate) fn holds_or_lifts(&self, new: &NewReplay) -> bool {
+        let stands = self.holds.iter().any(|hold| stands_for(hold, &new.filter));
+        if stands { new.action == ReplayAction::Release } else { new.standing }
+    }
+
     /// A replay begins that may come with a hold, or lift one.
     pub(crate) fn hold_or_lift(
         &mut self,

@@ -140,7 +140,9 @@ impl Engine {
         new: NewReplay,
         out: &mut Vec<Effect>,
     ) {
-        if self.replays.running.len() >= REPLAYS_RUNNING_MAX {
+        // a hold is wanted at once: its replay, or that which lifts it, waits for no other to end
+        let many = self.replays.running.len() >= REPLAYS_RUNNING_MAX;
+        if many && !self.holds_or_lifts(&new) {
             out.push(Effect::Reply { caller, reply: Reply::TooManyReplays });
             return;
         }
