@@ -60,13 +60,16 @@ pub enum After {
 }
 
 impl Head {
-    /// Of a response that came now.
-    pub fn of(response: &Response<Incoming>, now: Time) -> Head {
+    /// Of a response that came now. A date in it is one of the wall clock, where it is this time;
+    /// the time that is kept of it is one of ours.
+    pub fn of(response: &Response<Incoming>, now: Time, wall: Time) -> Head {
         let headers = response.headers();
         let asked = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         Head {
             status: response.status().as_u16(),
-            retry_after: asked.and_then(|value| retry_after::parse(value, now)),
+            retry_after: asked
+                .and_then(|value| retry_after::parse(value, wall))
+                .map(|at| now + at.since(wall)),
             content_type: kept(headers, &CONTENT_TYPE),
             location: kept(headers, &LOCATION),
         }

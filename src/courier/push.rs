@@ -39,8 +39,11 @@ use crate::model::Time;
 
 /// What the daemon lends the courier.
 pub struct Handles {
-    /// Reads the time.
+    /// Reads the time, which never runs backwards: for whatever is measured or kept for a while.
     pub clock: Clock,
+    /// Reads what the system takes for the time now, which may run backwards: for what others
+    /// compare with their own clocks.
+    pub wall: Clock,
     /// Runs connections and name look-ups.
     pub spawner: Spawner,
     /// Resolves names.
@@ -64,6 +67,7 @@ pub struct Job {
 /// configuration wants a new courier, and the old one's connections go with it.
 pub struct Courier {
     clock: Clock,
+    wall: Clock,
     spawner: Spawner,
     names: Names,
     pool: Pool,
@@ -79,8 +83,8 @@ impl Courier {
     /// # Errors
     /// [`SetupError`].
     pub fn new(settings: &Settings, handles: Handles) -> Result<Courier, SetupError> {
-        let Handles { clock, spawner, resolver } = handles;
-        let (tls, trusted) = tls::client_config(settings, &clock)?;
+        let Handles { clock, wall, spawner, resolver } = handles;
+        let (tls, trusted) = tls::client_config(settings, &wall)?;
         let ttl = settings.dns_cache_ttl;
         Ok(Courier {
             names: Names::new(resolver, spawner.clone(), Arc::clone(&clock), ttl),
@@ -88,6 +92,7 @@ impl Courier {
             open: OpenCount::default(),
             user_agent: settings.user_agent.parse().map_err(|_| SetupError::UserAgent)?,
             clock,
+            wall,
             spawner,
             tls,
             trusted,
@@ -140,7 +145,7 @@ impl Courier {
         let addresses = resolved?;
         let mut lease = Lease::of(self.link(target, &addresses, trace).await?);
         let response = self.exchange(job, &addresses, &mut lease, trace).await?;
-        trace.head = Some(Head::of(&response, (self.clock)()));
+        trace.head = Some(Head::of(&response, (self.clock)(), (self.wall)()));
         let after = read_body(response.into_body(), &target.limits, &mut trace.captured).await?;
         // A response that is cut costs a shared connection only the one stream.
         lease.doubt.lift();
@@ -205,13 +210,13 @@ impl Courier {
                 *lease = Lease::of(self.link(&job.target, addresses, trace).await?);
                 continue;
             }
-            let now = (self.clock)();
+            let began = (self.clock)();
             let form = if lease.link.is_h2() { Form::H2 } else { Form::H1 };
-            let request = request::build(job, &self.user_agent, now, form)
+            let request = request::build(job, &self.user_agent, (self.wall)(), form)
                 .map_err(|error| Failure::new(Outcome::Internal, error.to_string()))?;
             let timeout = job.target.limits.response_timeout;
             let sent = tokio::time::timeout(timeout, lease.link.send(request)).await;
-            trace.phases.wait_us = self.micros_since(now);
+            trace.phases.wait_us = self.micros_since(began);
             match sent {
                 Ok(Ok(response)) => return Ok(response),
                 Ok(Err(error)) if lease.link.reused && error.message().is_some() => {

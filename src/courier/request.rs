@@ -35,7 +35,8 @@ pub enum Form {
     H2,
 }
 
-/// The request of an attempt that is made now.
+/// The request of an attempt that is made now, by the wall clock: the receiver compares the time
+/// with its own.
 ///
 /// # Errors
 /// Only if an id cannot be a header value, which its alphabet rules out.

@@ -2,8 +2,9 @@
 //!
 //! The system's resolver cannot be cancelled: a dead name server holds a thread for many seconds.
 //! So look-ups run beside the attempts, at most [`LOOKUPS_MAX`] at once, and an attempt that does
-//! not want to wait any longer leaves its look-up to the others that do. Nothing here judges
-//! addresses; that is done by `guard` for each attempt, cached answer or not.
+//! not want to wait any longer leaves its look-up to the others that do. Names that do not resolve
+//! leave some of the look-ups to those that did the last time. Nothing here judges addresses; that
+//! is done by `guard` for each attempt, cached answer or not.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -25,6 +26,8 @@ use crate::model::Time;
 
 /// Look-ups under way at once.
 pub const LOOKUPS_MAX: usize = 32;
+/// Of these, so many only for names that had addresses when they were asked for last.
+pub const LOOKUPS_KEPT: usize = 8;
 /// Names remembered; the answers for further ones are used once and forgotten.
 pub const NAMES_MAX: usize = 4096;
 /// Addresses of one name that are looked at; further ones are never called.
@@ -63,8 +66,8 @@ pub enum LookupError {
     /// It does not exist, or the name service failed.
     #[error("the name does not resolve: {0}")]
     Failed(String),
-    /// [`LOOKUPS_MAX`] look-ups are under way and hang.
-    #[error("{LOOKUPS_MAX} name look-ups are under way already")]
+    /// As many look-ups as may be are under way, and hang.
+    #[error("too many name look-ups are under way already")]
     Overloaded,
     /// No answer in time; the look-up goes on.
     #[error("the name service did not answer in time")]
@@ -79,6 +82,7 @@ pub struct Names {
     clock: Clock,
     ttl: Duration,
     permits: Arc<Semaphore>,
+    kept: Arc<Semaphore>,
     entries: Arc<Mutex<HashMap<Arc<str>, Entry>>>,
 }
 
@@ -90,8 +94,9 @@ enum Entry {
 impl Names {
     /// Nothing known yet; answers are used again for `ttl`.
     pub fn new(resolver: Arc<dyn Resolve>, spawner: Spawner, clock: Clock, ttl: Duration) -> Names {
-        let permits = Arc::new(Semaphore::new(LOOKUPS_MAX));
-        Names { resolver, spawner, clock, ttl, permits, entries: Arc::default() }
+        let permits = Arc::new(Semaphore::new(LOOKUPS_MAX - LOOKUPS_KEPT));
+        let kept = Arc::new(Semaphore::new(LOOKUPS_KEPT));
+        Names { resolver, spawner, clock, ttl, permits, kept, entries: Arc::default() }
     }
 
     /// Whether a look-up of this name would be answered at once.
@@ -130,7 +135,11 @@ impl Names {
             }
             _ => {}
         }
-        let permit = Arc::clone(&self.permits).try_acquire_owned();
+        let resolved = matches!(entries.get(name), Some(Entry::Known { answer: Ok(_), .. }));
+        let mut permit = Arc::clone(&self.permits).try_acquire_owned();
+        if permit.is_err() && resolved {
+            permit = Arc::clone(&self.kept).try_acquire_owned();
+        }
         let permit = permit.map_err(|_| LookupError::Overloaded)?;
         let (land, flight) = watch::channel(None);
         make_room(&mut entries, now);

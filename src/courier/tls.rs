@@ -45,10 +45,11 @@ pub enum SetupError {
     UserAgent,
 }
 
-/// The settings of every TLS session, and how many certificates are trusted.
+/// The settings of every TLS session, and how many certificates are trusted. They are judged by the
+/// wall clock.
 pub(super) fn client_config(
     settings: &Settings,
-    clock: &Clock,
+    wall: &Clock,
 ) -> Result<(Arc<ClientConfig>, usize), SetupError> {
     let roots = roots(settings)?;
     let trusted = roots.len();
@@ -57,7 +58,7 @@ pub(super) fn client_config(
         TlsVersion::V1_3 => V1_3_ONLY,
     };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let time = Arc::new(OurTime(Arc::clone(clock)));
+    let time = Arc::new(WallTime(Arc::clone(wall)));
     let mut config = ClientConfig::builder_with_details(provider, time)
         .with_protocol_versions(versions)?
         .with_root_certificates(roots)
@@ -100,18 +101,18 @@ fn add_file(roots: &mut RootCertStore, path: &Path) -> Result<(), SetupError> {
     Ok(())
 }
 
-/// Certificates are judged by the daemon's clock, like everything else.
-struct OurTime(Clock);
+/// Certificates are judged by the daemon's reading of the wall clock.
+struct WallTime(Clock);
 
-impl TimeProvider for OurTime {
+impl TimeProvider for WallTime {
     fn current_time(&self) -> Option<UnixTime> {
         Some(UnixTime::since_unix_epoch(Duration::from_secs((self.0)().as_secs())))
     }
 }
 
-impl fmt::Debug for OurTime {
+impl fmt::Debug for WallTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("OurTime")
+        f.write_str("WallTime")
     }
 }
 

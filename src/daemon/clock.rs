@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::time::Duration;
 use std::time::Instant;
 use std::time::SystemTime;
 
@@ -16,7 +17,8 @@ pub fn now() -> Time {
 
 /// The time of a process: the wall clock's, but it never runs backwards. When the wall clock jumps
 /// ahead it follows at once; when that jumps back it goes on at its own pace, so that nothing
-/// waits for the time to come round again.
+/// waits for the time to come round again. What goes to others, who have clocks of their own, bears
+/// the wall clock's time as it is ([`now`]).
 #[derive(Debug)]
 pub struct Clock {
     /// A wall time, and the moment that it belongs to.
@@ -36,6 +38,12 @@ impl Clock {
         self.at(now(), Instant::now())
     }
 
+    /// How far it is ahead of the wall clock, because that was set back.
+    pub fn ahead(&self) -> Duration {
+        let time = self.now();
+        time.since(now())
+    }
+
     fn at(&self, wall: Time, moment: Instant) -> Time {
         let mut anchor = self.anchor.lock().unwrap_or_else(PoisonError::into_inner);
         let (time, since) = *anchor;
@@ -48,8 +56,6 @@ impl Clock {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

@@ -12,6 +12,7 @@ use crate::courier::SetupError;
 use crate::courier::Spawner;
 use crate::courier::SystemResolver;
 use crate::courier::TlsVersion;
+use crate::daemon::clock;
 use crate::daemon::clock::Clock;
 
 /// A courier by these settings. It reads trusted certificates, which blocks; its tasks run on the
@@ -20,9 +21,10 @@ use crate::daemon::clock::Clock;
 /// # Errors
 /// [`SetupError`] if the settings cannot be used.
 pub(crate) fn courier(config: &Config, clock: &Arc<Clock>) -> Result<Courier, SetupError> {
-    let clock = Arc::clone(clock);
+    let steady = Arc::clone(clock);
     let handles = Handles {
-        clock: Arc::new(move || clock.now()),
+        clock: Arc::new(move || steady.now()),
+        wall: Arc::new(clock::now),
         spawner: Spawner::new(|task| {
             tokio::spawn(task);
         }),

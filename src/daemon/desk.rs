@@ -32,11 +32,13 @@ pub(crate) struct IngestDesk {
 impl Desk for IngestDesk {
     async fn submit(
         &self,
-        submissions: Vec<Submission>,
+        mut submissions: Vec<Submission>,
         mode: SubmitMode,
     ) -> Option<Vec<Result<Admitted, Refusal>>> {
         let (answer, answered) = oneshot::channel();
         let since = self.shared.clock.now();
+        let ahead = self.shared.clock.ahead();
+        submissions.iter_mut().for_each(|submission| submission.ahead = ahead);
         self.shared.hub.send(Message::Submit { since, submissions, mode, answer }).ok()?;
         answered.await.ok()
     }

@@ -356,7 +356,8 @@ impl Engine {
 
 /// When a submission is to be delivered, if it says so.
 fn deliver_at(now: Time, submission: &Submission) -> Option<Time> {
-    submission.attributes.deliver_at.or_else(|| submission.delay.map(|delay| now + delay))
+    let at = submission.attributes.deliver_at.map(|at| at + submission.ahead);
+    at.or_else(|| submission.delay.map(|delay| now + delay))
 }
 
 /// What identifies an idempotency key and the request that it came with.

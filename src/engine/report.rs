@@ -162,6 +162,7 @@ impl Engine {
             body: Bytes::from(body.to_string()),
             attributes: Box::default(),
             delay: None,
+            ahead: Duration::ZERO,
             endpoints: None,
             idempotency_key: None,
         };

@@ -89,6 +89,7 @@ impl Said {
             body,
             attributes: Box::new(self.attributes),
             delay: self.delay,
+            ahead: Duration::ZERO,
             endpoints: self.endpoints,
             idempotency_key: self.key,
         })

@@ -255,6 +255,9 @@ pub struct Submission {
     /// Deliver so long after admission, where no time is said. Kept apart from
     /// [`Attributes::deliver_at`], so that repeating the request is the same request.
     pub delay: Option<Duration>,
+    /// How far the process's time is ahead of the wall clock, by which
+    /// [`Attributes::deliver_at`] was said: not nothing once that clock has been set back.
+    pub ahead: Duration,
     /// Only to these endpoints (by name), in place of routing by type.
     pub endpoints: Option<Vec<String>>,
     /// Repeating it makes no second event.

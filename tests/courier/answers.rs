@@ -1,6 +1,7 @@
 //! What a proper receiver hears, and what its answers mean.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use postrider::model::Outcome;
 use postrider::model::Time;
@@ -94,6 +95,17 @@ async fn the_request_is_the_one_that_is_promised() {
 }
 
 #[tokio::test]
+async fn signatures_follow_the_wall_clock_back() {
+    let (receiver, mut told) = listening().await;
+    let world = World::new();
+    world.behind.store(7_200, Ordering::SeqCst);
+    assert_eq!(world.call(&receiver.url()).await.outcome, Outcome::Ok);
+    let heard = told.recv().await.unwrap();
+    let said: u64 = heard.headers["webhook-timestamp"].parse().unwrap();
+    assert_eq!(said, NOW.as_secs() - 7_200);
+}
+
+#[tokio::test]
 async fn bodies_arrive_byte_for_byte() {
     let (receiver, mut told) = listening().await;
     let world = World::new();
@@ -153,6 +165,19 @@ async fn retry_after_becomes_a_time_and_the_answer_an_excerpt() {
     let excerpt = attempt.response.unwrap();
     assert_eq!(excerpt.content_type, "text/plain");
     assert_eq!(&*excerpt.body, b"come later.");
+}
+
+#[tokio::test]
+async fn a_date_to_come_back_at_is_one_of_the_wall_clock() {
+    // a minute after what the wall clock says, which is two hours behind
+    let answer = "HTTP/1.1 503 Busy\r\nretry-after: Sat, 21 Nov 2026 08:16:02 GMT\r\n\
+                  content-length: 0\r\n\r\n";
+    let receiver = Receiver::answering(answer).await;
+    let world = World::new();
+    world.behind.store(7_200, Ordering::SeqCst);
+    let attempt = world.call(&receiver.url()).await;
+    let asked = attempt.retry_after.unwrap().since(NOW);
+    assert!((59..=60).contains(&asked.as_secs()), "{asked:?}");
 }
 
 #[tokio::test]

@@ -42,6 +42,8 @@ const LONG: Duration = Duration::from_secs(20);
 pub(crate) struct World {
     pub(crate) courier: Courier,
     pub(crate) clock: Arc<AtomicU64>,
+    /// How far the wall clock is behind, in seconds.
+    pub(crate) behind: Arc<AtomicU64>,
     pub(crate) names: Arc<Names>,
 }
 
@@ -157,13 +159,18 @@ impl World {
     pub(crate) fn with(settings: &Settings) -> World {
         let clock = Arc::new(AtomicU64::new(NOW.as_micros()));
         let names = Arc::new(Names::default());
-        let ticking = Arc::clone(&clock);
+        let behind = Arc::new(AtomicU64::new(0));
+        let (ticking, read, lag) = (Arc::clone(&clock), Arc::clone(&clock), Arc::clone(&behind));
         let handles = Handles {
             clock: Arc::new(move || Time::from_micros(ticking.fetch_add(1, Ordering::SeqCst))),
+            wall: Arc::new(move || {
+                let lag = Duration::from_secs(lag.load(Ordering::SeqCst));
+                Time::from_micros(read.load(Ordering::SeqCst)).minus(lag)
+            }),
             spawner: Spawner::new(|task| drop(tokio::spawn(task))),
             resolver: Arc::clone(&names) as Arc<dyn Resolve>,
         };
-        World { courier: Courier::new(settings, handles).unwrap(), clock, names }
+        World { courier: Courier::new(settings, handles).unwrap(), clock, behind, names }
     }
 
     pub(crate) fn now(&self) -> Time {

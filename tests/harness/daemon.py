@@ -86,31 +86,49 @@ class Daemon:
             return "".join(log.readlines()[-lines:])
 
     def submit(self, event_type, body, content_type="application/json", key=None, timeout=30):
+        return self.post(f"/v1/events/{event_type}", body, content_type, key, timeout)
+
+    def post(self, target, body, content_type, key=None, timeout=30):
         headers = {"content-type": content_type}
         if key:
             headers["idempotency-key"] = key
-        path = f"/v1/events/{event_type}"
-        return ask(self.ingest, "POST", path, body, headers, timeout)
+        return ask(self.ingest, "POST", target, body, headers, timeout)
 
     def get(self, target, timeout=30):
         status, _, body = ask(self.admin, "GET", target, timeout=timeout)
         return status, body
 
-    def events(self):
-        """Every event it has, by id."""
-        found, cursor = {}, ""
+    def pages(self, target):
+        """Everything that a list holds, page by page."""
+        found, cursor = [], ""
+        joint = "&" if "?" in target else "?"
         while True:
-            status, body = self.get(f"/v1/events?limit=500{cursor}")
+            status, body = self.get(f"{target}{joint}limit=500{cursor}")
             if status != 200:
-                raise RuntimeError(f"the list of events answers {status}: {body[:300]}")
+                raise RuntimeError(f"{target} answers {status}: {body[:300]}")
             page = json.loads(body)
-            found.update((event["id"], event) for event in page["data"])
+            found += page["data"]
             if not page["next_cursor"]:
                 return found
             cursor = f"&cursor={page['next_cursor']}"
 
+    def events(self):
+        """Every event it has, by id."""
+        return {event["id"]: event for event in self.pages("/v1/events")}
+
+    def kernel_says(self):
+        """What it holds: resident bytes, descriptors, threads."""
+        process = f"/proc/{self.process.pid}"
+        with open(f"{process}/status") as status:
+            fields = dict(line.split(":", 1) for line in status)
+        resident = int(fields["VmRSS"].split()[0]) * 1024
+        return resident, len(os.listdir(f"{process}/fd")), int(fields["Threads"])
+
+    def command(self, target):
+        return ask(self.admin, "POST", target, b"")
+
     def reload(self):
-        return ask(self.admin, "POST", "/v1/admin/reload", b"")
+        return self.command("/v1/admin/reload")
 
     def stop(self):
         """Asks it to end, and gives its exit code."""

@@ -213,6 +213,7 @@ fn submission() -> Submission {
         body: Bytes::from_static(b"{}"),
         attributes: Box::new(Attributes::default()),
         delay: None,
+        ahead: Duration::ZERO,
         endpoints: None,
         idempotency_key: None,
     }

@@ -104,6 +104,7 @@ impl World {
             body: self.body(number),
             attributes: Box::<Attributes>::default(),
             delay,
+            ahead: Duration::ZERO,
             endpoints: one,
             idempotency_key: keyed.then(|| format!("k-{number}").parse().unwrap()),
         };

@@ -58,6 +58,14 @@ impl Bench {
         *now = *now + span;
     }
 
+    /// So many look-ups under way that are not answered.
+    async fn hang(&self, count: usize) {
+        for n in 0..count {
+            let hung = self.names.lookup(&format!("shop-{n}").into(), Duration::ZERO).await;
+            assert_eq!(hung, Err(LookupError::Timeout));
+        }
+    }
+
     /// One look-up, answered at once.
     async fn ask(&self, name: &str) -> Answer {
         self.slow.go.notify_one();
@@ -110,10 +118,7 @@ async fn one_look_up_serves_all_who_wait_even_after_one_gave_up() {
 #[tokio::test]
 async fn hanging_look_ups_are_bounded_and_make_room_once_they_end() {
     let bench = bench();
-    for n in 0..LOOKUPS_MAX {
-        let hung = bench.names.lookup(&format!("shop-{n}").into(), Duration::ZERO).await;
-        assert_eq!(hung, Err(LookupError::Timeout));
-    }
+    bench.hang(LOOKUPS_MAX - LOOKUPS_KEPT).await;
     let refused = bench.names.lookup(&"one-more".into(), LONG).await;
     assert_eq!(refused, Err(LookupError::Overloaded));
     // The first one ends, and whoever asks for its name learns so.
@@ -123,6 +128,25 @@ async fn hanging_look_ups_are_bounded_and_make_room_once_they_end() {
     bench.slow.go.notify_waiters();
     assert!(waiting.await.unwrap().is_ok());
     assert!(bench.ask("one-more").await.is_ok());
+}
+
+#[tokio::test]
+async fn names_that_hang_leave_look_ups_to_those_that_had_an_answer() {
+    let bench = bench();
+    let had = || (0..=LOOKUPS_KEPT).map(|n| format!("had-{n}"));
+    for name in had() {
+        assert!(bench.ask(&name).await.is_ok());
+    }
+    assert!(bench.ask("missing").await.is_err());
+    bench.pass(TTL);
+    bench.hang(LOOKUPS_MAX - LOOKUPS_KEPT).await;
+    let now = Duration::ZERO;
+    assert_eq!(bench.names.lookup(&"missing".into(), now).await, Err(LookupError::Overloaded));
+    for name in had().take(LOOKUPS_KEPT) {
+        assert_eq!(bench.names.lookup(&name.into(), now).await, Err(LookupError::Timeout));
+    }
+    let last: Arc<str> = format!("had-{LOOKUPS_KEPT}").into();
+    assert_eq!(bench.names.lookup(&last, now).await, Err(LookupError::Overloaded));
 }
 
 #[tokio::test]
