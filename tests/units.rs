@@ -14,6 +14,8 @@ const SERVICE: &str = include_str!("../systemd/postrider.service");
 const INGEST: &str = include_str!("../systemd/postrider.socket");
 const ADMIN: &str = include_str!("../systemd/postrider-admin.socket");
 const USERS: &str = include_str!("../systemd/postrider.sysusers");
+const MANIFEST: &str = include_str!("../Cargo.toml");
+const CHANGELOG: &str = include_str!("../systemd/deb/changelog");
 
 /// All values of a key of a unit.
 fn values<'a>(unit: &'a str, key: &str) -> Vec<&'a str> {
@@ -89,6 +91,24 @@ fn a_wrong_configuration_is_not_restarted() {
     let start = value(SERVICE, "ExecStart");
     assert!(start.starts_with("/usr/bin/postrider run --config /etc/postrider/config.toml"));
     assert_eq!(value(SERVICE, "ExecReload"), "/usr/bin/postrider reload --wait");
+}
+
+#[test]
+fn the_package_has_every_file_for_systemd() {
+    for entry in std::fs::read_dir("systemd").unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        // the maintainer scripts are not files of the package
+        let packed = name == "deb"
+            || MANIFEST.contains(&format!("[\"systemd/{name}\", \"usr/"))
+            || (name.ends_with(".socket") && MANIFEST.contains("[\"systemd/*.socket\", \"usr/"));
+        assert!(packed, "systemd/{name} is not among the assets of the package");
+    }
+}
+
+#[test]
+fn the_packages_changelog_begins_with_this_version() {
+    let version = concat!("postrider (", env!("CARGO_PKG_VERSION"), "-");
+    assert!(CHANGELOG.starts_with(version), "{version}");
 }
 
 /// Asks systemd itself, where it is installed; its own service manager need not run.

@@ -29,6 +29,7 @@ mod endpoint_drain;
 mod event;
 mod health;
 mod list;
+mod manual;
 mod queue;
 mod replay;
 mod rows;
@@ -43,6 +44,7 @@ use std::ffi::OsString;
 use std::io;
 use std::process::ExitCode;
 
+use clap::CommandFactory;
 use clap::Parser;
 use clap::Subcommand;
 
@@ -95,6 +97,8 @@ enum Command {
     Secret(secret::SecretArgs),
     Simulate(simulate::SimulateArgs),
     Config(config::ConfigArgs),
+    Completions(manual::CompletionsArgs),
+    Man(manual::ManArgs),
     Version(control::VersionArgs),
 }
 
@@ -119,6 +123,8 @@ fn dispatch(command: Command, context: &Context) -> anyhow::Result<ExitCode> {
         Command::Secret(args) => secret::run(args),
         Command::Simulate(args) => args.run(context),
         Command::Config(args) => args.run(context),
+        Command::Completions(args) => args.run(Cli::command(), context),
+        Command::Man(args) => args.run(Cli::command(), context),
         Command::Version(args) => args.run(context),
     }
 }

@@ -41,14 +41,24 @@ build_boot() {
     cp "$POSTRIDER_BIN" "$tested/target/release/postrider"
     cp -r systemd config.toml.example "$tested"
     service_of_readme >"$tested/install.sh"
+    if [ $install = package ]; then cp "$work"/*.deb "$tested"; fi
     mkdir "$tested/checks"
     cp tests/boot/checks/* tests/harness/common.sh "$tested/checks"
-    printf 'long=%s\nonly="%s"\n' "$long" "$only" >"$tested/checks/task"
+    printf 'install=%s\nlong=%s\nonly="%s"\n' "$install" "$long" "$only" >"$tested/checks/task"
     archive "$root" >"$work/boot"
 }
 
-# The commands below "As a service:" in README.md.
+# Two packages of the same binary, the second one with a higher version.
+build_packages() {
+    local first version
+    first=$(systemd/deb/build)
+    version=$(dpkg-deb -f "$first" Version)
+    cp "$first" "$work/first.deb"
+    cp "$(systemd/deb/build "$version+next")" "$work/next.deb"
+}
+
+# The commands below "As a service" in README.md.
 service_of_readme() {
-    awk '/^As a service:/ { on = 1; next } on && /^    / { print substr($0, 5); seen = 1; next }
+    awk '/^As a service, / { on = 1; next } on && /^    / { print substr($0, 5); seen = 1; next }
          on && seen && NF { exit }' README.md
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use crate::world::run;
 
 /// Every command that has a help text.
-const COMMANDS: &[&str] = &[
+pub(crate) const COMMANDS: &[&str] = &[
     "",
     "status",
     "health",
@@ -56,6 +56,8 @@ const COMMANDS: &[&str] = &[
     "config",
     "config check",
     "config show",
+    "completions",
+    "man",
 ];
 
 fn golden(command: &str) -> PathBuf {

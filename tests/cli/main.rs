@@ -8,6 +8,7 @@
 mod commands;
 mod exit_codes;
 mod help;
+mod manual;
 mod replay;
 mod send;
 mod simulate;

@@ -1,15 +1,20 @@
-# The commands of README.md, the state that they lead to, and the sandbox that holds.
+# The commands of README.md or the package, the state that they lead to, and the sandbox that holds.
 
 useradd --no-create-home --groups '' teller
 useradd --no-create-home stranger
 mark
-if [ "$(systemctl --version | awk 'NR == 1 { print $2 }')" -ge 253 ]; then
-    type=notify-reload
-    install -D -m 644 systemd/10-notify-reload.conf -t /usr/lib/systemd/system/$UNIT.d
+type=notify
+if [ "$install" = package ]; then
+    # the image was made without documentation
+    rm -f /etc/dpkg/dpkg.cfg.d/*mmdebstrap*
+    check "dpkg installs the package" dpkg --install first.deb
 else
-    type=notify
+    if [ "$(systemctl --version | awk 'NR == 1 { print $2 }')" -ge 253 ]; then
+        type=notify-reload
+        install -D -m 644 systemd/10-notify-reload.conf -t /usr/lib/systemd/system/$UNIT.d
+    fi
+    check "README.md: the commands for a service" bash -e install.sh
 fi
-check "README.md: the commands for a service" bash -e install.sh
 check "the service is active" up
 equal "the sockets are active" "active active" \
     "$(property ActiveState postrider.socket) $(property ActiveState postrider-admin.socket)"

@@ -28,23 +28,6 @@ equal "it was sent once" 1 "$(grep -c '"type":"order.slow"' /run/received.billin
 receive_no_more billing
 receive billing 8400 /etc/postrider/secrets/billing
 
-# under_load NAME N COMMAND...: the command, while events are submitted
-under_load() {
-    local pid
-    make_load "$1" "$2"
-    check "$1: load begins" await 60 acknowledged_are "$1" 20
-    pid=$(main_pid)
-    check "$1: ${*:3}" "${@:3}"
-    check "$1: another process serves" await 60 restarted_from "$pid"
-    wait "$load"
-    local count
-    count=$(acknowledged "$1" | wc -l)
-    echo "      $count of $2 acknowledged; $(sort "/run/load.$1.errors" | uniq -c | head -n 3 | xargs)"
-    check "$1: it was acknowledged before and after" [ "$count" -gt $(($2 / 2)) ]
-    equal "$1: nothing that was acknowledged is lost" "" "$(lost "$1")"
-    arrived() { [ -z "$(acknowledged "$1" | comm -23 - <(distinct billing))" ]; }
-    check "$1: all of it is delivered, with good signatures" await 90 arrived "$1"
-}
 under_load restart 200 systemctl restart $UNIT
 mark
 under_load kill 200 systemctl kill --signal=KILL --kill-who=main $UNIT
