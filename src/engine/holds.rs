@@ -46,8 +46,7 @@ impl Engine {
         new.standing && !stands && self.holds.len() >= HOLDS_MAX
     }
 
-    /// Whether a replay comes with a hold, or lifts one. There are no more such replays than twice
-    /// as many as there may be holds: of a hold, and of its end.
+    /// Whether a replay comes with a hold that does not stand yet, or lifts one.
     pub(crate) fn holds_or_lifts(&self, new: &NewReplay) -> bool {
         let stands = self.holds.iter().any(|hold| stands_for(hold, &new.filter));
         if stands { new.action == ReplayAction::Release } else { new.standing }

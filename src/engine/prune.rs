@@ -2,8 +2,10 @@
 //!
 //! A sweep is many small steps, each a commit of its own, with a pause after each that is so long
 //! that sweeping takes a quarter of the writer's time at most. A sweep that lasts for longer than
-//! the time until the next one falls behind: its steps grow, and take half of the writer's time.
-//! Deliveries wait for no sweep, and none begins while the process drains.
+//! the time until the next one falls behind, and goes about it harder; the next one begins as hard.
+//! At the hardest, one step follows the other: what goes then shares the writer's time with what
+//! comes, so that the store does not grow for ever. Deliveries wait for no sweep, and none begins
+//! while the process drains.
 
 use std::time::Duration;
 
@@ -22,14 +24,9 @@ use crate::model::Time;
 
 /// The first sweep begins so long after the start, at the latest.
 const FIRST_AFTER: Duration = Duration::from_secs(10);
-/// Deliveries that a step looks at ...
-const LOOKS_MIN: u16 = 64;
-/// ... and at most, twice as many each time, where the sweep falls behind.
-const LOOKS_MAX: u16 = 512;
-/// The pause after a step, in times of what the step took ...
-const PAUSE: u32 = 3;
-/// ... and where the sweep falls behind.
-const PAUSE_BEHIND: u32 = 1;
+/// How hard a sweep goes about it: how many deliveries a step looks at, and the pause after it in
+/// times of what the step took.
+const PACES: [(u16, u32); 5] = [(64, 3), (128, 1), (256, 1), (512, 1), (512, 0)];
 
 /// How long things are kept, and how often it is looked for what may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +52,7 @@ impl Default for Retention {
 }
 
 /// Where the sweeps stand.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Sweeps {
     /// When the next step begins; `None` while one is under way.
     pub(crate) next: Option<Time>,
@@ -65,12 +62,31 @@ pub(crate) struct Sweeps {
     gone: Pruned,
     /// How far it has looked ahead of time.
     ahead: Option<Look>,
-    looks: u16,
+    pace: Pace,
 }
 
-impl Default for Sweeps {
-    fn default() -> Sweeps {
-        Sweeps { next: None, began: None, gone: Pruned::default(), ahead: None, looks: LOOKS_MIN }
+/// How hard sweeps go about it, as a place in [`PACES`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Pace(u8);
+
+impl Pace {
+    /// Of a sweep that has taken so long and goes on: harder for each time that it has fallen
+    /// behind.
+    fn going_on(self, took: Duration, every: Duration) -> Pace {
+        let times = took.as_micros() / every.as_micros().max(1);
+        let hardest = PACES.len() - 1;
+        let harder = usize::try_from(times).unwrap_or(hardest).min(hardest);
+        Pace(self.0.max(u8::try_from(harder).unwrap_or(u8::MAX)))
+    }
+
+    /// For the sweep after one that took so long.
+    fn next(self, took: Duration, every: Duration) -> Pace {
+        if took < every / 2 { Pace(self.0.saturating_sub(1)) } else { self }
+    }
+
+    fn looks_and_pause(self) -> (u16, u32) {
+        let [first, ..] = PACES;
+        PACES.get(usize::from(self.0)).copied().unwrap_or(first)
     }
 }
 
@@ -92,7 +108,7 @@ impl Engine {
         }
         self.sweeps.next = None;
         self.sweeps.began.get_or_insert(now);
-        let (limit, ahead) = (self.sweeps.looks, self.sweeps.ahead);
+        let ((limit, _), ahead) = (self.sweeps.pace.looks_and_pause(), self.sweeps.ahead);
         let horizons = self.limits.retention.horizons;
         let prune = Box::new(Prune { now, horizons, limit, ahead });
         self.commit(vec![Record::Prune(prune)], Pending::Prune(now), out);
@@ -118,19 +134,16 @@ impl Engine {
         let took = now.since(since);
         let sweeps = &mut self.sweeps;
         sweeps.gone.add(gone);
+        let lasts = sweeps.began.map_or(Duration::ZERO, |began| now.since(began));
         if more {
-            let behind = sweeps.began.is_some_and(|began| now.since(began) > every);
-            let (pause, looks) = if behind {
-                (PAUSE_BEHIND, (sweeps.looks * 2).min(LOOKS_MAX))
-            } else {
-                (PAUSE, LOOKS_MIN)
-            };
-            (sweeps.next, sweeps.ahead, sweeps.looks) = (Some(now + took * pause), ahead, looks);
+            sweeps.pace = sweeps.pace.going_on(lasts, every);
+            let (_, pause) = sweeps.pace.looks_and_pause();
+            (sweeps.next, sweeps.ahead) = (Some(now + took * pause), ahead);
             return;
         }
-        let took = sweeps.began.map_or(Duration::ZERO, |began| now.since(began));
-        out.push(Effect::Publish(Notice::Swept { gone: sweeps.gone, took }));
-        self.sweeps = Sweeps { next: Some(now + every), ..Sweeps::default() };
+        out.push(Effect::Publish(Notice::Swept { gone: sweeps.gone, took: lasts }));
+        let pace = sweeps.pace.next(lasts, every);
+        self.sweeps = Sweeps { next: Some(now + every), pace, ..Sweeps::default() };
     }
 
     /// From now on, things are kept for so long. What waits for its sweep does not wait longer than
@@ -141,5 +154,35 @@ impl Engine {
         if self.sweeps.began.is_none() {
             self.sweeps.next = self.sweeps.next.map(|at| at.min(next));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EVERY: Duration = Duration::from_secs(600);
+
+    #[test]
+    fn a_sweep_that_falls_behind_goes_about_it_harder() {
+        let pace = |minutes: u64| Pace::default().going_on(minutes_of(minutes), EVERY);
+        assert_eq!(pace(9).looks_and_pause(), (64, 3));
+        assert_eq!(pace(10).looks_and_pause(), (128, 1));
+        assert_eq!(pace(30).looks_and_pause(), (512, 1));
+        assert_eq!(pace(40).looks_and_pause(), (512, 0), "one step follows the other");
+        assert_eq!(pace(4_000), pace(40));
+        assert_eq!(pace(40).going_on(minutes_of(1), EVERY), pace(40), "it does not ease off early");
+    }
+
+    #[test]
+    fn the_next_sweep_begins_as_hard_and_eases_off_once_there_is_time() {
+        let hard = Pace(4);
+        assert_eq!(hard.next(minutes_of(30), EVERY), hard);
+        assert_eq!(hard.next(minutes_of(4), EVERY), Pace(3));
+        assert_eq!(Pace::default().next(minutes_of(4), EVERY), Pace::default());
+    }
+
+    fn minutes_of(minutes: u64) -> Duration {
+        Duration::from_secs(60 * minutes)
     }
 }

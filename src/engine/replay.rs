@@ -39,6 +39,7 @@ use crate::model::ReplayStep;
 use crate::model::Time;
 use crate::model::replay::REPLAY_STEP_MAX;
 use crate::model::replay::REPLAYS_RUNNING_MAX;
+use crate::model::replay::REPLAYS_SPARE;
 
 /// One step is for the deliveries whose turns are within this time.
 const STEP_SPAN: Duration = Duration::from_millis(200);
@@ -141,8 +142,8 @@ impl Engine {
         out: &mut Vec<Effect>,
     ) {
         // a hold is wanted at once: its replay, or that which lifts it, waits for no other to end
-        let many = self.replays.running.len() >= REPLAYS_RUNNING_MAX;
-        if many && !self.holds_or_lifts(&new) {
+        let spare = if self.holds_or_lifts(&new) { REPLAYS_SPARE } else { 0 };
+        if self.replays.running.len() >= REPLAYS_RUNNING_MAX + spare {
             out.push(Effect::Reply { caller, reply: Reply::TooManyReplays });
             return;
         }

@@ -24,6 +24,8 @@ use crate::model::time::Time;
 
 /// Replays that run at once, at most.
 pub const REPLAYS_RUNNING_MAX: usize = 4;
+/// Further ones that may run if they come with a standing hold, or lift one.
+pub const REPLAYS_SPARE: usize = 16;
 /// Replays that are remembered, running ones among them; the oldest is forgotten for a new one.
 pub const REPLAYS_KEPT_MAX: usize = 100;
 /// Deliveries of one step, at most: what fits into one atomic batch.

@@ -18,6 +18,7 @@ import lab as laboratory  # noqa: E402
 import liars  # noqa: E402
 from daemon import Report  # noqa: E402
 from lab import Lab, v4, v6  # noqa: E402
+from sink import awaited  # noqa: E402
 from stage import Stage  # noqa: E402
 
 LOSS_PERCENT = 25
@@ -52,10 +53,11 @@ def black_hole(stage):
     stage.submit("dark", 5)
     stage.lab.rules(f"to ip daddr {v4(laboratory.DARK)} drop")
     stage.submit("dark", 30)
-    time.sleep(4)
+    timeouts = {"timeout_connect", "timeout_response"}
+    awaited(15, lambda: timeouts <= set(stage.outcomes("dark")))
     seen = stage.outcomes("dark")
     stage.report.check(
-        "timeout_connect" in seen and "timeout_response" in seen,
+        timeouts <= set(seen),
         f"black hole: {seen.count('timeout_connect')} attempts had no connection in time, "
         f"{seen.count('timeout_response')} no answer",
         set(seen),

@@ -150,7 +150,10 @@ def early(stage):
     sink = stage.sink(v4(LIARS), Liar, lie=SMUGGLED, then=reset, unread=True)
     stage.endpoint("early", f"http://{v4(LIARS)}:{sink.port}/")
     stage.submit("early", EVENTS, 500_000)
-    time.sleep(1.5)
+    awaited(DONE_SECONDS_MAX, lambda: len(stage.outcomes("early")) >= EVENTS)
+    sink.honest = True
+    states = {"delivered": EVENTS}
+    done = awaited(DONE_SECONDS_MAX, lambda: stage.states("early") == states)
     seen = stage.outcomes("early")
     # where its answer is read before the reset is felt, its word is taken
     stage.report.check(
@@ -158,11 +161,8 @@ def early(stage):
         f"early: {', '.join(f'{seen.count(word)} times {word}' for word in sorted(set(seen)))}",
         seen,
     )
-    sink.honest = True
-    states = {"delivered": EVENTS}
     stage.report.check(
-        awaited(DONE_SECONDS_MAX, lambda: stage.states("early") == states)
-        and len(sink.taken()) == EVENTS - seen.count("ok"),
+        done and len(sink.taken()) <= EVENTS == seen.count("ok"),
         f"early, honest again: {EVENTS} of {EVENTS} delivered, {len(sink.taken())} since then",
         stage.states("early"),
     )

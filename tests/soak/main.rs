@@ -109,7 +109,8 @@ fn nothing_is_lost_and_nothing_grows() {
         watch.sample(&daemon, &streams, second);
         if let Some(orderly) = restarts(secs, second) {
             daemon = restart(&home, daemon, orderly);
-        } else if second.is_multiple_of(ACT_EVERY) {
+        }
+        if second.is_multiple_of(ACT_EVERY) {
             act(&daemon);
         }
     }

@@ -34,7 +34,7 @@ mark
 check "it is removed" dpkg --remove postrider
 equal "dpkg knows of its configuration" config-files "$(state)"
 check "its end was clean" event_said daemon.stopped
-check "nothing runs" not pgrep -u postrider
+check "nothing runs" not grep -qs "^Uid:[[:space:]]$(id -u postrider)" /proc/[0-9]*/status
 check "its sockets are gone" not test -e /run/postrider
 check "its program is gone" not test -e /usr/bin/postrider
 check "its units are gone" not systemctl cat $UNIT
