@@ -85,7 +85,7 @@ impl Subject {
         socket: &str,
     ) -> Subject {
         let socket = home.path().join(socket);
-        let child = Command::new(&program).args(&arguments).stdout(Stdio::null()).spawn().unwrap();
+        let child = command(&program, &arguments).spawn().unwrap();
         let mut subject =
             Subject { socket, started: Spent::default(), program, arguments, child, home };
         subject.wait_until_it_listens();
@@ -131,7 +131,8 @@ impl Subject {
     pub(crate) fn pause(&self, endpoint: &str) {
         let admin = self.home.path().join("admin").display().to_string();
         let words = ["endpoint", "pause", endpoint, "--socket", &admin];
-        let done = Command::new(&self.program).args(words).stdout(Stdio::null()).status().unwrap();
+        let words = words.map(str::to_owned);
+        let done = command(&self.program, &words).status().unwrap();
         assert!(done.success(), "{endpoint} cannot be paused");
     }
 
@@ -146,8 +147,7 @@ impl Subject {
         fs::remove_file(&self.socket).unwrap();
         let before = receiver.count();
         let began = Instant::now();
-        let mut start = Command::new(&self.program);
-        self.child = start.args(&self.arguments).stdout(Stdio::null()).spawn().unwrap();
+        self.child = command(&self.program, &self.arguments).spawn().unwrap();
         self.wait_until_it_listens();
         load.one().await;
         receiver.wait_for(before + 1).await;
@@ -174,6 +174,13 @@ impl Default for Spent {
     fn default() -> Spent {
         Spent { cpu_us: 0.0, written_bytes: 0.0 }
     }
+}
+
+/// Says nothing, and hears nothing of what the tests are told.
+fn command(program: &Path, arguments: &[String]) -> Command {
+    let mut command = Command::new(program);
+    command.args(arguments).stdout(Stdio::null()).env_remove("POSTRIDER_BIN");
+    command
 }
 
 fn field(text: &str, name: &str) -> f64 {
