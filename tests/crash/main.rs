@@ -12,6 +12,9 @@
 #[expect(dead_code, reason = "only a part of it is needed here")]
 #[path = "../harness/mod.rs"]
 mod harness;
+#[expect(dead_code, reason = "only a part of it is needed here")]
+#[path = "../harness/measure.rs"]
+mod measure;
 
 mod book;
 mod load;
@@ -23,6 +26,7 @@ use harness::client::Request;
 use harness::daemon::Daemon;
 use harness::daemon::Home;
 use harness::receiver::Receiver;
+use measure::number;
 
 use crate::book::Book;
 use crate::book::ENDPOINTS;
@@ -37,10 +41,6 @@ const MOMENT_MAX_US: u64 = 5_000;
 
 /// So that the plan of the endpoint that fails does not come to its end.
 const RETRY: &str = "retry = { factor = 2.0, max = \"2s\" }";
-
-fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok().map(|text| text.parse().unwrap())
-}
 
 #[test]
 fn no_acknowledged_event_is_lost_by_a_crash() {

@@ -16,6 +16,7 @@ use crate::load::flood;
 use crate::load::measure;
 use crate::load::say;
 use crate::load::submit;
+use crate::measure::resident_bytes;
 use crate::sink::Manner;
 use crate::sink::Sink;
 
@@ -47,25 +48,25 @@ const MEASURED: u32 = 2;
 #[test]
 fn a_backlog_costs_no_memory_and_arrives_when_its_endpoint_is_back() {
     let parked = crate::number("FLOW_PARKED").unwrap_or(PARKED);
-    let exact = crate::number("FLOW_SECS").is_some();
+    let exact = crate::number::<u32>("FLOW_SECS").is_some();
     let (good, port) = (Sink::start(), Port::reserve());
     let home = home(&good, &port);
     let daemon = home.start();
     // what any load costs is no cost of the backlog
     flood(daemon.ingest_socket(), &good, MEASURED, Duration::from_secs(2));
-    let empty = resident_bytes(&daemon);
+    let empty = resident_bytes(daemon.pid());
     park(&daemon, parked);
-    let full = resident_bytes(&daemon);
+    let full = resident_bytes(daemon.pid());
     daemon.kill();
     let daemon = start(&home, &good, if exact { START_MAX } else { START_BUSY_MAX });
-    let restarted = resident_bytes(&daemon);
+    let restarted = resident_bytes(daemon.pid());
     let back = Sink::on(port.listen(), &Manner::WELL);
     let began = now();
     let patience = Duration::from_secs(60) + Duration::from_secs(1) * parked / PACE_MIN;
     back.wait_for(BACKLOG, usize::try_from(parked).unwrap(), patience);
     println!("all have arrived after {:?}", began.elapsed());
     check(&daemon, &back, parked);
-    println!("resident when drained: {} KiB", resident_bytes(&daemon) / 1024);
+    println!("resident when drained: {} KiB", resident_bytes(daemon.pid()) / 1024);
     daemon.stop();
     for (when, bytes) in [("parked", full), ("restarted", restarted)] {
         println!("resident, {when}: {} KiB; empty: {} KiB", bytes / 1024, empty / 1024);
@@ -79,7 +80,7 @@ fn a_backlog_costs_no_memory_and_arrives_when_its_endpoint_is_back() {
 #[ignore = "compares figures, for which the machine must not be busy"]
 fn a_healthy_endpoint_fares_well_beside_a_backlog() {
     let parked = crate::number("FLOW_PARKED").unwrap_or(PARKED_MEASURED);
-    let time = Duration::from_secs(crate::number("FLOW_SECS").unwrap_or(5).into());
+    let time = Duration::from_secs(crate::number("FLOW_SECS").unwrap_or(5));
     let rounds = crate::number("FLOW_ROUNDS").unwrap_or(3);
     let (good, port) = (Sink::start(), Port::reserve());
     let (home, control_home) = (home(&good, &port), home(&good, &port));
@@ -169,10 +170,4 @@ fn check(daemon: &Daemon, back: &Sink, count: u32) {
         assert!(delivery["attempts"].as_u64().unwrap() >= u64::from(**times), "{delivery}");
     }
     println!("{count} delivered, {} of them more than once, for a reason", again.len());
-}
-
-fn resident_bytes(daemon: &Daemon) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.split_whitespace().next().unwrap().parse::<u64>().unwrap() * 1024
 }

@@ -90,13 +90,7 @@ impl Bad {
             return Bad { manner, address, met, _port: Some(port) };
         }
         let (listener, seen) = (port.listen(), Arc::clone(&met));
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let met = Arc::clone(&seen);
-                // who calls may give up at any time
-                std::thread::spawn(move || drop(serve(manner, &stream, &met)));
-            }
-        });
+        wire::serve_each(listener, move |stream| serve(manner, stream, &seen));
         Bad { manner, address, met, _port: None }
     }
 

@@ -32,6 +32,8 @@
 #[expect(dead_code, reason = "only a part of it is needed here")]
 #[path = "../harness/mod.rs"]
 mod harness;
+#[path = "../harness/measure.rs"]
+mod measure;
 
 mod backlog;
 mod bad;
@@ -41,10 +43,7 @@ mod order;
 mod rate;
 mod sink;
 
-/// A number from the environment.
-fn number(variable: &str) -> Option<u32> {
-    std::env::var(variable).ok().map(|text| text.parse().unwrap())
-}
+use measure::number;
 
 /// The seed of this run's random choices, which it says.
 fn seed() -> u64 {

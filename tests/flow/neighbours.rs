@@ -56,7 +56,7 @@ fn bad_endpoints_do_not_keep_a_healthy_one_waiting() {
 #[ignore = "compares figures, for which the machine must not be busy"]
 fn a_healthy_endpoint_fares_as_well_as_alone() {
     let secs = crate::number("FLOW_SECS").unwrap_or(5);
-    let time = Duration::from_secs(secs.into());
+    let time = Duration::from_secs(secs);
     let compared = Compared::over(crate::number("FLOW_ROUNDS").unwrap_or(3), || {
         let alone = fares(&[], time);
         let beside = fares(&start(), time);

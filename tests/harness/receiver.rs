@@ -59,13 +59,7 @@ impl Receiver {
         let state = State { arrivals, script, otherwise: 200, held: false };
         let receiver = Receiver { address, shared: Arc::new((Mutex::new(state), Condvar::new())) };
         let all = receiver.clone();
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let receiver = all.clone();
-                // the daemon may be killed at any time
-                std::thread::spawn(move || drop(receiver.serve(&stream)));
-            }
-        });
+        wire::serve_each(listener, move |stream| all.serve(stream));
         receiver
     }
 

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::io::BufRead;
+use std::net::TcpListener;
+use std::net::TcpStream;
 
 /// A request or a response.
 #[derive(Clone, Debug)]
@@ -11,6 +13,20 @@ pub(crate) struct Message {
     /// Names in lower case.
     pub(crate) headers: BTreeMap<String, String>,
     pub(crate) body: Vec<u8>,
+}
+
+/// Serves each connection in a thread of its own, for as long as the process runs. How one ends
+/// is nobody's concern: the daemon may be killed at any time.
+pub(crate) fn serve_each(
+    listener: TcpListener,
+    serve: impl Fn(&TcpStream) -> io::Result<()> + Clone + Send + 'static,
+) {
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let serve = serve.clone();
+            std::thread::spawn(move || drop(serve(&stream)));
+        }
+    });
 }
 
 /// Reads the next message; `None` where the other side has ended the connection.

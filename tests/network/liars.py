@@ -162,7 +162,10 @@ def early(stage):
         seen,
     )
     stage.report.check(
-        done and len(sink.taken()) <= EVENTS == seen.count("ok"),
+        done
+        and seen.count("ok") == EVENTS
+        and sink.taken() <= stage.submitted["early"]
+        and not sink.unverified(),
         f"early, honest again: {EVENTS} of {EVENTS} delivered, {len(sink.taken())} since then",
         stage.states("early"),
     )

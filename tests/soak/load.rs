@@ -116,7 +116,7 @@ impl Stream {
 
 fn at_pace(batch: u32) -> Duration {
     let pace = crate::number("SOAK_PACE").unwrap_or(crate::PACE);
-    Duration::from_secs(u64::from(batch)).checked_div(pace.try_into().unwrap()).unwrap_or_default()
+    Duration::from_secs(u64::from(batch)).checked_div(pace).unwrap_or_default()
 }
 
 fn payload(place: u32) -> String {

@@ -16,6 +16,8 @@
 #[expect(dead_code, reason = "only a part of it is needed here")]
 #[path = "../harness/mod.rs"]
 mod harness;
+#[path = "../harness/measure.rs"]
+mod measure;
 
 mod load;
 mod sink;
@@ -30,13 +32,14 @@ use harness::client::Request;
 use harness::daemon::Daemon;
 use harness::daemon::Home;
 use harness::daemon::now;
+use measure::number;
 
 use crate::load::Stream;
 use crate::sink::Manner;
 use crate::watch::Watch;
 
 const SECS: u64 = 60;
-const PACE: u64 = 2_000;
+const PACE: u32 = 2_000;
 /// How often something is done to the daemon, in seconds.
 const ACT_EVERY: u64 = 5;
 /// What is still under way at the end has so long.
@@ -130,11 +133,6 @@ fn wants(name: &str, more: &str) -> String {
 fn restarts(secs: u64, second: u64) -> Option<bool> {
     let every = (secs / 12).max(1);
     (second <= 3 * every && second.is_multiple_of(every)).then_some(second / every == 2)
-}
-
-/// A number from the environment.
-fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok().map(|text| text.parse().unwrap())
 }
 
 fn start(home: &Home) -> Daemon {

@@ -104,13 +104,7 @@ impl Sink {
         let address = listener.local_addr().unwrap();
         let sink = Sink { address, manner, began: now(), state: Arc::default() };
         let all = sink.clone();
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let sink = all.clone();
-                // the daemon may be killed at any time
-                std::thread::spawn(move || drop(sink.serve(&stream)));
-            }
-        });
+        wire::serve_each(listener, move |stream| all.serve(stream));
         sink
     }
 

@@ -11,6 +11,8 @@ use crate::harness::client::Request;
 use crate::harness::daemon::Daemon;
 use crate::harness::daemon::Home;
 use crate::load::Stream;
+use crate::measure::resident_bytes;
+use crate::measure::status;
 
 /// More than this, and a hundredth of what was, is growth: allocators and caches breathe.
 const RESIDENT_MORE_MAX: u64 = 16 << 20;
@@ -56,21 +58,15 @@ impl Watch {
     }
 
     pub(crate) fn sample(&mut self, daemon: &Daemon, streams: &[Arc<Stream>], second: u64) {
-        let process = format!("/proc/{}", daemon.pid());
-        let status = std::fs::read_to_string(format!("{process}/status")).unwrap();
-        let field = |name: &str| -> u64 {
-            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-            line.split_ascii_whitespace().next().unwrap().parse().unwrap()
-        };
         let scrape = daemon.ask(&Request::new("GET", "/metrics"));
         assert_eq!(scrape.status, 200, "{scrape:?}");
         let sum = |of: fn(&Stream) -> u64| streams.iter().map(|stream| of(stream)).sum();
         let sample = Sample {
             second,
-            resident: field("VmRSS:") * 1024,
+            resident: resident_bytes(daemon.pid()),
             store: bytes_below(&self.store),
-            descriptors: entries(Path::new(&format!("{process}/fd"))),
-            threads: field("Threads:"),
+            descriptors: entries(Path::new(&format!("/proc/{}/fd", daemon.pid()))),
+            threads: status(daemon.pid(), "Threads:"),
             accepted: sum(Stream::accepted),
             attempts: sum(|stream| stream.sink.state().attempts),
             delivered: sum(|stream| stream.sink.state().taken.count()),

@@ -1,6 +1,5 @@
 //! A process that is measured: the floor, or the daemon with a configuration of its own.
 
-use std::fmt::Write;
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
@@ -32,7 +31,7 @@ pub(crate) struct Subject {
 }
 
 /// CPU of all threads, and what was written to the disk.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Spent {
     pub(crate) cpu_us: f64,
     pub(crate) written_bytes: f64,
@@ -170,12 +169,6 @@ impl Drop for Subject {
     }
 }
 
-impl Default for Spent {
-    fn default() -> Spent {
-        Spent { cpu_us: 0.0, written_bytes: 0.0 }
-    }
-}
-
 /// Says nothing, and hears nothing of what the tests are told.
 fn command(program: &Path, arguments: &[String]) -> Command {
     let mut command = Command::new(program);
@@ -189,13 +182,9 @@ fn field(text: &str, name: &str) -> f64 {
 }
 
 fn endpoint(name: &str, event_type: &str, to: SocketAddr) -> String {
-    let mut text = String::new();
-    writeln!(
-        text,
+    format!(
         "[[endpoint]]\nname = \"{name}\"\nurl = \"http://{to}/{name}\"\n\
          types = [\"{event_type}\"]\n\
-         secret = {{ value = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\" }}"
+         secret = {{ value = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\" }}\n"
     )
-    .unwrap();
-    text
 }
