@@ -37,8 +37,11 @@ impl Desk for IngestDesk {
     ) -> Option<Vec<Result<Admitted, Refusal>>> {
         let (answer, answered) = oneshot::channel();
         let since = self.shared.clock.now();
-        let ahead = self.shared.clock.ahead();
-        submissions.iter_mut().for_each(|submission| submission.ahead = ahead);
+        for submission in &mut submissions {
+            if submission.attributes.deliver_at.is_some() {
+                submission.ahead = self.shared.clock.ahead();
+            }
+        }
         self.shared.hub.send(Message::Submit { since, submissions, mode, answer }).ok()?;
         answered.await.ok()
     }

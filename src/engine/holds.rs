@@ -40,15 +40,19 @@ impl Engine {
         targets.iter().copied().filter(held).collect()
     }
 
+    /// The place of the hold that a replay's filter names, if it stands.
+    fn hold_of(&self, new: &NewReplay) -> Option<usize> {
+        self.holds.iter().position(|hold| stands_for(hold, &new.filter))
+    }
+
     /// Whether a replay asks for one more hold than there may be.
     pub(crate) fn has_no_room_to_hold(&self, new: &NewReplay) -> bool {
-        let stands = self.holds.iter().any(|hold| stands_for(hold, &new.filter));
-        new.standing && !stands && self.holds.len() >= HOLDS_MAX
+        new.standing && self.holds.len() >= HOLDS_MAX && self.hold_of(new).is_none()
     }
 
     /// Whether a replay comes with a hold that does not stand yet, or lifts one.
     pub(crate) fn holds_or_lifts(&self, new: &NewReplay) -> bool {
-        let stands = self.holds.iter().any(|hold| stands_for(hold, &new.filter));
+        let stands = self.hold_of(new).is_some();
         if stands { new.action == ReplayAction::Release } else { new.standing }
     }
 
@@ -61,7 +65,7 @@ impl Engine {
         new: &NewReplay,
         out: &mut Vec<Effect>,
     ) {
-        let stands = self.holds.iter().position(|hold| stands_for(hold, &new.filter));
+        let stands = self.hold_of(new);
         match (new.action, &new.filter.types, stands) {
             (ReplayAction::Hold, Some(types), None) if new.standing => {
                 let (types, endpoint) = (types.clone(), new.filter.endpoint);

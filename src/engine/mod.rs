@@ -313,7 +313,7 @@ impl Engine {
         out: &mut Vec<Effect>,
     ) {
         let before = self.pending();
-        // they are answered in order: it is the first
+        // the writer answers in order, so that it is the first; the engine does not rely on it
         let place = self.tickets.iter().position(|(own, _)| *own == ticket);
         let pending = place.and_then(|place| self.tickets.remove(place));
         match pending.map(|(_, pending)| pending) {

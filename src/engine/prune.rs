@@ -67,7 +67,7 @@ pub(crate) struct Sweeps {
 
 /// How hard sweeps go about it, as a place in [`PACES`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Pace(u8);
+struct Pace(usize);
 
 impl Pace {
     /// Of a sweep that has taken so long and goes on: harder for each time that it has fallen
@@ -76,7 +76,7 @@ impl Pace {
         let times = took.as_micros() / every.as_micros().max(1);
         let hardest = PACES.len() - 1;
         let harder = usize::try_from(times).unwrap_or(hardest).min(hardest);
-        Pace(self.0.max(u8::try_from(harder).unwrap_or(u8::MAX)))
+        Pace(self.0.max(harder))
     }
 
     /// For the sweep after one that took so long.
@@ -86,7 +86,7 @@ impl Pace {
 
     fn looks_and_pause(self) -> (u16, u32) {
         let [first, ..] = PACES;
-        PACES.get(usize::from(self.0)).copied().unwrap_or(first)
+        PACES.get(self.0).copied().unwrap_or(first)
     }
 }
 
