@@ -2,9 +2,12 @@
 //!
 //! `load` submits events from several threads and writes `A NUMBER EVENT` for each 202. `check`
 //! reads such lines and asks the daemon for every event it has: each acknowledged one must be
-//! there with its body and both deliveries, each other one whole as well (a commit is there
+//! there with its body and all its deliveries, each other one whole as well (a commit is there
 //! entirely or not at all), and the idempotency keys must lead to the same events. A payload is
 //! made from its number, which stands in its first bytes, so that nothing else need be remembered.
+//!
+//! Every other event is of a type that is soon delivered and then for retention to remove: it is
+//! not written down, and may be there without its payload.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -32,8 +35,15 @@ const REFUSED_MAX: u64 = 100;
 const KEYS_TRIED_MAX: usize = 64;
 /// Faults that are described; the others are counted.
 const FAULTS_SHOWN_MAX: u64 = 20;
+/// An event that one endpoint never ends, so that it is there at every check.
+const KEPT_TYPE: &str = "power.cut";
+/// An event that is soon done, so that retention removes it.
+const DONE_TYPE: &str = "power.done";
 /// Where events go, as the configuration has it.
-const ENDPOINTS: [&str; 2] = ["kept", "taken"];
+const KEPT_ENDPOINTS: [&str; 3] = ["kept", "refused", "taken"];
+const DONE_ENDPOINTS: [&str; 1] = ["taken"];
+/// Of what is no longer kept.
+const GONE: [u16; 2] = [404, 410];
 
 fn main() -> anyhow::Result<ExitCode> {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -71,9 +81,14 @@ fn payload(number: u64, bytes: usize) -> Vec<u8> {
     payload
 }
 
+/// Odd numbers are of events that are soon done.
+fn type_of(number: u64) -> &'static str {
+    if number % 2 == 0 { KEPT_TYPE } else { DONE_TYPE }
+}
+
 fn submit(to: &mut Connection, number: u64, bytes: usize) -> anyhow::Result<(u16, Vec<u8>)> {
     let key = format!("power-{number}");
-    to.post("/v1/events/power.cut", &key, &payload(number, bytes))
+    to.post(&format!("/v1/events/{}", type_of(number)), &key, &payload(number, bytes))
 }
 
 fn load(ingest: &str, bytes: usize, first: u64, clients: usize) -> anyhow::Result<()> {
@@ -86,6 +101,9 @@ fn load(ingest: &str, bytes: usize, first: u64, clients: usize) -> anyhow::Resul
             let (status, answer) = submit(&mut connection, number, bytes)?;
             if status == 202 {
                 let accepted: Accepted = serde_json::from_slice(&answer)?;
+                if type_of(number) == DONE_TYPE {
+                    continue;
+                }
                 let line = format!("A {number} {}\n", accepted.id);
                 std::io::stdout().lock().write_all(line.as_bytes())?;
             } else {
@@ -119,6 +137,7 @@ fn acknowledged(path: &str) -> anyhow::Result<HashMap<EventId, u64>> {
 #[derive(Default)]
 struct Found {
     events: u64,
+    payloads_gone: u64,
     broken: u64,
     keys_tried: u64,
     keys_broken: u64,
@@ -148,9 +167,18 @@ fn check(ingest: &str, admin: &str, bytes: usize, path: &str) -> anyhow::Result<
         for event in page.data {
             found.events += 1;
             let expected = missing.remove(&event.id);
-            if let Some(what) = fault_of(&mut connection, &event.id, expected, bytes)? {
-                found.broken += 1;
-                found.fault(&format!("{} {what}", event.id))?;
+            let done = event.event_type == DONE_TYPE;
+            match state_of(&mut connection, &event.id, expected, bytes)? {
+                State::Whole => {}
+                State::Gone if done => found.payloads_gone += 1,
+                State::Gone => {
+                    found.broken += 1;
+                    found.fault(&format!("{} is not there as a whole", event.id))?;
+                }
+                State::Broken(what) => {
+                    found.broken += 1;
+                    found.fault(&format!("{} {what}", event.id))?;
+                }
             }
         }
         match page.next_cursor {
@@ -164,10 +192,11 @@ fn check(ingest: &str, admin: &str, bytes: usize, path: &str) -> anyhow::Result<
     check_keys(ingest, &acknowledged, bytes, &mut found)?;
     writeln!(
         std::io::stdout().lock(),
-        "RESULT acknowledged={} lost={} events={} broken={} keys={} keys_broken={}",
+        "RESULT acknowledged={} lost={} events={} payloads_gone={} broken={} keys={} keys_broken={}",
         acknowledged.len(),
         missing.len(),
         found.events,
+        found.payloads_gone,
         found.broken,
         found.keys_tried,
         found.keys_broken,
@@ -175,35 +204,52 @@ fn check(ingest: &str, admin: &str, bytes: usize, path: &str) -> anyhow::Result<
     Ok(())
 }
 
-/// What is wrong with an event that is there; `expected` is its number, if it was acknowledged.
-fn fault_of(
+/// What there is of a listed event.
+enum State {
+    Whole,
+    /// It, or its payload, is no longer kept.
+    Gone,
+    Broken(String),
+}
+
+/// `expected` is the event's number, if it was acknowledged.
+fn state_of(
     connection: &mut Connection,
     id: &EventId,
     expected: Option<u64>,
     bytes: usize,
-) -> anyhow::Result<Option<String>> {
+) -> anyhow::Result<State> {
     let (status, answer) = connection.get(&format!("/v1/events/{id}"))?;
+    if GONE.contains(&status) {
+        return Ok(State::Gone);
+    }
     if status != 200 {
-        return Ok(Some(format!("is listed and answers {status}")));
+        return Ok(State::Broken(format!("is listed and answers {status}")));
     }
     let event: EventView = serde_json::from_slice(&answer)?;
     let mut endpoints: Vec<_> = event.deliveries.iter().map(|one| one.endpoint.as_str()).collect();
     endpoints.sort_unstable();
-    if endpoints != ENDPOINTS {
-        return Ok(Some(format!("has deliveries to {endpoints:?}")));
+    let routed: &[&str] =
+        if event.event_type == DONE_TYPE { &DONE_ENDPOINTS } else { &KEPT_ENDPOINTS };
+    if endpoints != routed {
+        return Ok(State::Broken(format!("has deliveries to {endpoints:?}")));
     }
     let (status, body) = connection.get(&format!("/v1/events/{id}/payload"))?;
+    if GONE.contains(&status) {
+        return Ok(State::Gone);
+    }
     if status != 200 {
-        return Ok(Some(format!("has a payload that answers {status}")));
+        return Ok(State::Broken(format!("has a payload that answers {status}")));
     }
     let digits = body.get(..NUMBER_BYTES).and_then(|digits| std::str::from_utf8(digits).ok());
     let Some(number) = digits.and_then(|digits| digits.parse().ok()) else {
-        return Ok(Some("has a payload without its number".to_owned()));
+        return Ok(State::Broken("has a payload without its number".to_owned()));
     };
     if expected.is_some_and(|expected| expected != number) || body != payload(number, bytes) {
-        return Ok(Some(format!("has a payload of {} bytes that is not its own", body.len())));
+        let what = format!("has a payload of {} bytes that is not its own", body.len());
+        return Ok(State::Broken(what));
     }
-    Ok(None)
+    Ok(State::Whole)
 }
 
 /// A key that is submitted again must lead to the event that was acknowledged for it.
