@@ -6,6 +6,7 @@
 //!                    touched, and one that lost everything not taken for a new one
 //!   ballast          see `space`
 //!   outbox.damaged-* databases that could not be opened: moved aside, never deleted
+//!   outbox.unfinished-* those that were cut off while they were made: nothing was acknowledged
 //! ```
 //!
 //! The cost is that of the underlying store's own recovery, and besides proportional to endpoints
@@ -183,7 +184,16 @@ pub fn open(options: &Options) -> Result<Opened, OpenError> {
     let space = Space::new(&options.path, options.min_free_bytes, options.ballast_bytes);
     let in_home = |error| home::explain(&options.path, error);
     space.give_up_ballast().map_err(in_home)?;
-    let db = open_database(options)?;
+    home::remove_torn_snapshots(&options.path).map_err(in_home)?;
+    let db = match open_database(options)? {
+        Ok(db) => db,
+        // the format is noted before anything is acknowledged
+        Err(_) if noted.is_none() => {
+            home::move_unfinished_aside(options)?;
+            open_database(options)?.map_err(|why| home::move_aside(options, &why))?
+        }
+        Err(why) => return Err(home::move_aside(options, &why)),
+    };
     home::sync(&options.path).map_err(in_home)?;
     let clean = match check_format(&db, &options.path)? {
         Found::Nothing if noted.is_some() => {
@@ -219,19 +229,20 @@ pub fn open(options: &Options) -> Result<Opened, OpenError> {
     Ok(Opened { reader, writer, space, durability: options.durability, recovered })
 }
 
-fn open_database(options: &Options) -> Result<sled::Db, OpenError> {
+/// The database, or why it is damaged.
+fn open_database(options: &Options) -> Result<Result<sled::Db, String>, OpenError> {
     let path = options.path.join(home::DATABASE);
     let config =
         sled::Config::new().path(&path).cache_capacity(options.cache_bytes).flush_every_ms(None);
     match catch_unwind(AssertUnwindSafe(|| config.open())) {
-        Ok(Ok(db)) => Ok(db),
+        Ok(Ok(db)) => Ok(Ok(db)),
         Ok(Err(sled::Error::Io(error))) => Err(home::explain(&path, error)),
         Ok(Err(sled::Error::Unsupported(_))) => Err(OpenError::Foreign(path)),
-        Ok(Err(error)) => Err(home::move_aside(options, &error.to_string())),
+        Ok(Err(error)) => Ok(Err(error.to_string())),
         Err(panic) => {
             let text = panic.downcast_ref::<String>().map(String::as_str);
             let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-            Err(home::move_aside(options, text.unwrap_or("its recovery failed")))
+            Ok(Err(text.unwrap_or("its recovery failed").to_owned()))
         }
     }
 }

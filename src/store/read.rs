@@ -3,6 +3,9 @@
 //! What is read may not be synced yet. It is acted on only by way of a commit, and commits are
 //! synced in order.
 
+use std::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
+
 use bytes::Bytes;
 
 use crate::model::Class;
@@ -13,6 +16,7 @@ use crate::model::EventId;
 use crate::model::Next;
 use crate::model::Progress;
 use crate::model::Step;
+use crate::store::batches::CommitError;
 use crate::store::key::Key;
 use crate::store::large;
 use crate::store::layout;
@@ -42,6 +46,16 @@ pub struct DeliveryRecord {
 }
 
 impl Reader {
+    /// Lets go of the store. The last one to do so waits for a last sync, which the underlying
+    /// store has no other way to say the failure of than to panic.
+    ///
+    /// # Errors
+    /// [`CommitError`] if that failed; what was acknowledged is safe all the same.
+    pub fn let_go(self) -> Result<(), CommitError> {
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop(self)));
+        dropped.map_err(|_| CommitError::Io("the last sync failed".to_owned()))
+    }
+
     /// A reader of this tree.
     pub(super) fn new(tree: sled::Tree) -> Reader {
         Reader { tree }

@@ -153,3 +153,26 @@ fn a_damaged_database_is_moved_aside_and_never_replaced() {
     std::fs::remove_dir_all(&moved).unwrap();
     assert_eq!(open(&options).unwrap().recovered.last_event, None);
 }
+
+#[test]
+fn a_snapshot_that_was_cut_off_is_passed_by() {
+    let mut store = Store::new();
+    store.one(simple(4, &[3], &[]));
+    let options = store.options();
+    store.opened = None;
+    let torn = options.path.join("outbox/snap.7FFFFFFFFFFFFFFF.generating");
+    std::fs::write(&torn, "half of it").unwrap();
+    assert_eq!(open_when_free(&options).unwrap().recovered.last_event, Some(id(4)));
+    assert!(!torn.exists());
+}
+
+#[test]
+fn a_database_that_was_never_finished_is_made_anew() {
+    let home = tempfile::tempdir().unwrap();
+    let options = options(&home.path().join("store"));
+    std::fs::create_dir_all(options.path.join("outbox")).unwrap();
+    std::fs::write(options.path.join("outbox/conf"), "half of it").unwrap();
+    assert_eq!(open(&options).unwrap().recovered.last_event, None);
+    let kept = format!("outbox.unfinished-{}/conf", options.now.as_millis());
+    assert_eq!(std::fs::read(options.path.join(kept)).unwrap(), b"half of it");
+}

@@ -16,6 +16,9 @@ use crate::store::open::Options;
 pub(super) const DATABASE: &str = "outbox";
 const NOTE: &str = "format";
 const DAMAGED: &str = "outbox.damaged-";
+const UNFINISHED: &str = "outbox.unfinished-";
+/// How the underlying store names what it recovered last, and what of it is not whole yet.
+const SNAPSHOT: (&str, &str) = ("snap.", ".generating");
 
 /// Makes the directory if it is missing, and refuses one in which a damaged database waits for a
 /// person's decision.
@@ -97,13 +100,43 @@ pub(super) fn sync(path: &Path) -> io::Result<()> {
     sync_directory(path)
 }
 
+/// Removes snapshots of which a crash left a part: the underlying store renames them when they are
+/// whole, but would read the parts as well, and refuse the database for their sake.
+pub(super) fn remove_torn_snapshots(path: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(path.join(DATABASE)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        let is_torn = |name: &str| name.starts_with(SNAPSHOT.0) && name.ends_with(SNAPSHOT.1);
+        if name.to_str().is_some_and(is_torn) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 /// Moves the database aside, for people to look at, and says so.
 pub(super) fn move_aside(options: &Options, why: &str) -> OpenError {
+    match rename(options, DAMAGED) {
+        Ok(to) => OpenError::Damaged { moved_to: to, why: why.to_owned() },
+        Err(error) => error,
+    }
+}
+
+/// Moves a database aside that was cut off while it was made, so that it can be made anew.
+pub(super) fn move_unfinished_aside(options: &Options) -> Result<(), OpenError> {
+    rename(options, UNFINISHED).map(|_| ())
+}
+
+fn rename(options: &Options, prefix: &str) -> Result<PathBuf, OpenError> {
     let from = options.path.join(DATABASE);
-    let to = options.path.join(format!("{DAMAGED}{}", options.now.as_millis()));
+    let to = options.path.join(format!("{prefix}{}", options.now.as_millis()));
     match fs::rename(&from, &to).and_then(|()| sync_directory(&options.path)) {
-        Ok(()) => OpenError::Damaged { moved_to: to, why: why.to_owned() },
-        Err(error) => OpenError::Io { path: from, error },
+        Ok(()) => Ok(to),
+        Err(error) => Err(OpenError::Io { path: from, error }),
     }
 }
 
