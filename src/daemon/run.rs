@@ -166,9 +166,11 @@ pub fn run(config_path: PathBuf) -> Result<(), RunError> {
         hub,
         chance: Mutex::new(fastrand::Rng::with_seed(seed)),
     });
+    let last = shared.reader.clone();
     let result = runtime.block_on(live(shared, engine, inbox, writer, sockets, &intake));
+    drop(intake);
     runtime.shutdown_timeout(HANG_UP);
-    result
+    result.and(last.let_go().map_err(RunError::Store))
 }
 
 /// Whether every endpoint of a configuration could be called as it is described.
