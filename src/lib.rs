@@ -136,11 +136,12 @@
 //! Every record is one atomic unit of at most [`store::batches::OPERATIONS_MAX`] pages; what is
 //! larger goes in pieces, under a mark that opening finishes. Values have a version byte each.
 //!
-//! Two facts about sled 0.34 shape this module. Its flush is no barrier against a power cut on
+//! Three facts about sled 0.34 shape this module. Its flush is no barrier against a power cut on
 //! Linux, unless `sync_file_range` fails: so a seccomp filter makes it fail ([`store::sync`];
 //! `tests/power/run` cuts the power with and without). And values that do not fit its pages go to
-//! files that it never syncs: so no value is that long. After a failed write the process ends, and
-//! recovers on the next start.
+//! files that it never syncs: so no value is that long. And it reads snapshots of its recovery that
+//! a crash left half written: so they are removed before (`tests/lossy` found that). After a failed
+//! write the process ends, and recovers on the next start.
 //!
 //! # What is deliberately absent
 //!

@@ -238,10 +238,9 @@ def writes_fail(report, binary, folder, what, injection):
         daemon.kill()
 
 
+# every call, one by one and without load: tests/lossy
 INJECTIONS = {
-    "write-eio": "inject=pwrite64:error=EIO:when=120+",
     "write-enospc": "inject=pwrite64:error=ENOSPC:when=120+",
-    "fsync-eio": "inject=fsync,fdatasync:error=EIO:when=120+",
     # a disk that fails once and then says that all is well has lost what it failed to write
     "fsync-eio-once": "inject=fsync,fdatasync:error=EIO:when=120",
 }

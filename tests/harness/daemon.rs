@@ -158,6 +158,10 @@ impl Daemon {
         &self.ingest
     }
 
+    pub(crate) fn admin_socket(&self) -> &Path {
+        &self.admin
+    }
+
     /// Sends a request to the ingest socket.
     pub(crate) fn submit(&self, request: &Request) -> Answer {
         Connection::open(&self.ingest).unwrap().send(request).unwrap()
@@ -187,13 +191,23 @@ impl Daemon {
 
     /// Waits for a log line that contains this, and gives the first.
     pub(crate) fn logged(&self, what: &str) -> String {
+        let line = self.logged_or_ended(what);
+        line.unwrap_or_else(|| panic!("{what:?} is not in the log:\n{}", self.log()))
+    }
+
+    /// The same, or `None` where it is not in the log of a daemon that has ended, or not in time.
+    pub(crate) fn logged_or_ended(&self, what: &str) -> Option<String> {
         let (log, changed) = &*self.log;
         let find = |log: &Log| log.text.lines().find(|line| line.contains(what)).map(str::to_owned);
         let waiting = changed.wait_timeout_while(log.lock().unwrap(), PATIENCE, |log| {
             find(log).is_none() && !log.ended
         });
-        let log = waiting.unwrap().0;
-        find(&log).unwrap_or_else(|| panic!("{what:?} is not in the log:\n{}", log.text))
+        find(&waiting.unwrap().0)
+    }
+
+    /// Whether it has ended, by itself or not.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.log.0.lock().unwrap().ended
     }
 
     /// Everything that it said.

@@ -87,6 +87,11 @@ impl Receiver {
         self.state().arrivals.clone()
     }
 
+    /// Forgets what has arrived.
+    pub(crate) fn forget(&self) {
+        self.state().arrivals.clear();
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.shared.0.lock().unwrap()
     }
