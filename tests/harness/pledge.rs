@@ -17,10 +17,13 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::SystemTime;
 
 use anyhow::bail;
 use anyhow::ensure;
 use postrider::model::EventId;
+use postrider::model::Time;
 use postrider::model::view::Accepted;
 use postrider::model::view::EventView;
 use postrider::model::view::Page;
@@ -33,8 +36,10 @@ use super::client::Request;
 const NUMBER_BYTES: usize = 16;
 /// Refusals after which making load ends.
 const REFUSED_MAX: u64 = 100;
-/// Idempotency keys that a check tries.
+/// Idempotency keys that a check tries, of events that were admitted so long ago at most: a key is
+/// forgotten after `idempotency_window`.
 const KEYS_TRIED_MAX: usize = 64;
+const KEY_AGE_MAX: Duration = Duration::from_secs(25 * 60);
 /// Faults that are described; the others are counted.
 const FAULTS_SHOWN_MAX: usize = 20;
 /// A slow machine may let a connection lapse between two requests: a request is made again so
@@ -282,6 +287,7 @@ fn state_of(
 }
 
 /// A key that is submitted again must lead to the event that was acknowledged for it.
+#[expect(clippy::disallowed_methods, reason = "the daemon under test has the real clock")]
 fn check_keys(
     ingest: &Path,
     acknowledged: &Acknowledged,
@@ -289,7 +295,9 @@ fn check_keys(
     found: &mut Found,
 ) -> anyhow::Result<()> {
     let mut line = Line::open(ingest)?;
-    let mut latest: Vec<_> = acknowledged.iter().collect();
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
+    let known = |id: &EventId| Time::from_secs(now.as_secs()).since(id.time()) < KEY_AGE_MAX;
+    let mut latest: Vec<_> = acknowledged.iter().filter(|(id, _)| known(id)).collect();
     latest.sort_unstable_by_key(|(_, number)| std::cmp::Reverse(**number));
     for (id, number) in latest.into_iter().take(KEYS_TRIED_MAX) {
         found.keys_tried += 1;

@@ -13,11 +13,11 @@ use crate::mount::Mount;
 /// Nothing is kept long that has ended, so that retention is always at work.
 const SETTINGS: &str = "
 [ingest]
-idempotency_window = \"10m\"
+idempotency_window = \"30m\"
 [retention]
 delivered_payload = \"1s\"
-dead_payload = \"10m\"
-events = \"10m\"
+dead_payload = \"30m\"
+events = \"30m\"
 sweep_every = \"100ms\"
 ";
 

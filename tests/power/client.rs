@@ -58,9 +58,9 @@ fn load(ingest: &Path, bytes: usize, first: u64, clients: usize) -> anyhow::Resu
     pledge::load(ingest, &|_| bytes, first, clients, &|number, heard| {
         // who reads these lines may be gone
         let _ = match heard {
-            Ok(event) => std::io::stdout()
-                .lock()
-                .write_all(format!("A {number} {event}\n").as_bytes()),
+            Ok(event) => {
+                std::io::stdout().lock().write_all(format!("A {number} {event}\n").as_bytes())
+            }
             Err(answer) => {
                 let body = String::from_utf8_lossy(&answer.body);
                 writeln!(std::io::stderr().lock(), "FAULT refused {} {body}", answer.status)
