@@ -40,6 +40,7 @@ use crate::store::layout;
 use crate::store::packed::Packed;
 use crate::store::packed::ReadError;
 use crate::store::read::Reader;
+use crate::store::read::let_go;
 use crate::store::space::Space;
 use crate::store::sync;
 use crate::store::sync::SyncError;
@@ -197,19 +198,32 @@ pub fn open(options: &Options) -> Result<Opened, OpenError> {
         }
         Err(why) => return Err(home::move_aside(options, &why)),
     };
+    begin(options, &db, noted, space).inspect_err(|_| {
+        // why it does not open says more than that its last sync failed too
+        let _ = let_go(db);
+    })
+}
+
+/// What follows from what the database holds.
+fn begin(
+    options: &Options,
+    db: &sled::Db,
+    noted: Option<u32>,
+    space: Space,
+) -> Result<Opened, OpenError> {
+    let in_home = |error| home::explain(&options.path, error);
     home::sync(&options.path).map_err(in_home)?;
-    let clean = match check_format(&db, &options.path)? {
+    let clean = match check_format(db, &options.path)? {
         Found::Nothing if noted.is_some() => {
-            drop(db);
             return Err(home::move_aside(options, "nothing was left of what it held"));
         }
         Found::Nothing => true,
         Found::Store { clean } => clean,
     };
-    let lanes = read_lanes(&db)?;
-    let tally = Reader::new((*db).clone()).tally()?;
-    let batches = Batches::new(Packed::new((*db).clone()), lanes, tally);
-    let endpoints = Reader::new((*db).clone()).endpoints()?;
+    let lanes = read_lanes(db)?;
+    let tally = Reader::new((**db).clone()).tally()?;
+    let batches = Batches::new(Packed::new((**db).clone()), lanes, tally);
+    let endpoints = Reader::new((**db).clone()).endpoints()?;
     let mut writer = Writer::new(db.clone(), batches);
     let mut redated = None;
     let begun = writer.guarded(|batches| {
@@ -228,7 +242,7 @@ pub fn open(options: &Options) -> Result<Opened, OpenError> {
     if noted.is_none() {
         home::note_format(&options.path).map_err(in_home)?;
     }
-    let reader = Reader::new((*db).clone());
+    let reader = Reader::new((**db).clone());
     let recovered = Recovered { redated, ..recover(&reader, clean)? };
     // The ballast is for the next start; without it this one is as good.
     let _ = space.put_ballast();

@@ -32,6 +32,13 @@ pub struct Reader {
     pub(super) tree: sled::Tree,
 }
 
+/// Drops what may be the last hold on the underlying store: it syncs then, and has no other way to
+/// say that this failed than to panic.
+pub(super) fn let_go<T>(last: T) -> Result<(), CommitError> {
+    let dropped = catch_unwind(AssertUnwindSafe(|| drop(last)));
+    dropped.map_err(|_| CommitError::Io("the last sync failed".to_owned()))
+}
+
 /// A delivery, as it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeliveryRecord {
@@ -46,14 +53,12 @@ pub struct DeliveryRecord {
 }
 
 impl Reader {
-    /// Lets go of the store. The last one to do so waits for a last sync, which the underlying
-    /// store has no other way to say the failure of than to panic.
+    /// Lets go of the store, which the last one to do so syncs once more.
     ///
     /// # Errors
     /// [`CommitError`] if that failed; what was acknowledged is safe all the same.
     pub fn let_go(self) -> Result<(), CommitError> {
-        let dropped = catch_unwind(AssertUnwindSafe(|| drop(self)));
-        dropped.map_err(|_| CommitError::Io("the last sync failed".to_owned()))
+        let_go(self)
     }
 
     /// A reader of this tree.

@@ -169,7 +169,7 @@ impl Daemon {
 
     /// Asks the admin socket.
     pub(crate) fn ask(&self, request: &Request) -> Answer {
-        Connection::open(&self.admin).unwrap().send(request).unwrap()
+        Connection::open(self.admin_socket()).unwrap().send(request).unwrap()
     }
 
     /// What the admin socket shows at a path.
@@ -229,7 +229,8 @@ impl Daemon {
     pub(crate) fn exit_code(&mut self) -> Option<i32> {
         let (log, changed) = &*self.log;
         let ended = changed.wait_timeout_while(log.lock().unwrap(), PATIENCE, |log| !log.ended);
-        assert!(ended.unwrap().0.ended, "it has not ended:\n{}", self.log());
+        drop(ended);
+        assert!(self.has_ended(), "it has not ended:\n{}", self.log());
         self.child.wait().unwrap().code()
     }
 
