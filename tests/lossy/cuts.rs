@@ -108,7 +108,9 @@ impl Cuts {
         let running = self.place.start(&self.disk);
         let daemon = &running.daemon;
         if !running.is_ready() {
-            return Err(Verdict::Unopened(daemon.log()));
+            let how = if daemon.has_ended() { "it ended" } else { "it is not ready in time" };
+            let round = self.tally.rounds;
+            return Err(Verdict::Unopened(format!("round {round}: {how}:\n{}", daemon.log())));
         }
         let (ingest, admin) = (daemon.ingest_socket(), daemon.admin_socket());
         let found = pledge::check(ingest, admin, &length, &self.acknowledged);
