@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::io::BufReader;
+use std::io::Read;
 use std::io::Write;
+use std::net::SocketAddr;
+use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
@@ -28,8 +31,12 @@ pub(crate) struct Answer {
 }
 
 /// A connection that is kept.
-#[derive(Debug)]
-pub(crate) struct Connection(BufReader<UnixStream>);
+pub(crate) struct Connection(BufReader<Box<dyn Wire>>);
+
+/// Either kind of socket.
+trait Wire: Read + Write + Send {}
+
+impl<T: Read + Write + Send> Wire for T {}
 
 impl Request {
     pub(crate) fn new(method: &str, path: &str) -> Request {
@@ -55,7 +62,13 @@ impl Connection {
     pub(crate) fn open(socket: &Path) -> io::Result<Connection> {
         let stream = UnixStream::connect(socket)?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        Ok(Connection(BufReader::new(stream)))
+        Ok(Connection(BufReader::new(Box::new(stream))))
+    }
+
+    pub(crate) fn dial(address: SocketAddr) -> io::Result<Connection> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        Ok(Connection(BufReader::new(Box::new(stream))))
     }
 
     /// Sends a request and waits for its answer.

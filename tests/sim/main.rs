@@ -186,6 +186,7 @@ fn world_of(seed: u64, bug: Bug, count: u32, rng: &mut Rng) -> World {
         process: 1,
         applied: disk.clone(),
         told: disk.entries.clone(),
+        decided: BTreeMap::new(),
         disk,
         waiting: Vec::new(),
         syncing: Vec::new(),
