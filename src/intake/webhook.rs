@@ -6,7 +6,7 @@
 //!
 //! | answer | why |
 //! |---|---|
-//! | 200, empty | it is safe, now or since an earlier request; `postrider-event-id` names the event |
+//! | 200, empty | it is safe, now or since an earlier request: `postrider-event-id` names it |
 //! | 401 | it does not prove itself; why is for the log, not for the sender |
 //! | 404, 405, 413, 415 | the path, the method, the length or the form is not that of a webhook |
 //! | 429, 503 | later: `Retry-After` says when |

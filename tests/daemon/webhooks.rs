@@ -3,6 +3,8 @@
 use std::net::TcpListener;
 use std::time::SystemTime;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use ring::hmac;
 use serde_json::Value;
 
@@ -218,6 +220,58 @@ fn a_provider_that_asks_first_is_answered_if_it_proves_itself() {
     assert_eq!(bad.status, 401);
     assert!(!String::from_utf8_lossy(&bad.body).contains("3eZbrw1aB"));
     assert_eq!(daemon.show("/v1/status")["accepted"], 0, "it is no event");
+}
+
+/// What providers ask first, as the vectors beside the tests have it. Those of CloudEvents have no
+/// scheme: nothing is signed there.
+#[test]
+fn every_handshake_of_a_known_scheme_is_met() {
+    let file: Value = serde_json::from_str(include_str!("../data/signature-vectors.json")).unwrap();
+    let vectors = file["vectors"].as_array().unwrap().iter();
+    let vectors: Vec<_> = vectors
+        .filter(|vector| vector["kind"] == "handshake" && vector["scheme"] != "cloudevents")
+        .collect();
+    assert!(vectors.len() >= 11);
+    let mut home = Home::new();
+    let socket = format!("unix:{}", home.path("http.sock").display());
+    home = home.set("POSTRIDER_LISTEN__HTTP", socket);
+    for (index, vector) in vectors.iter().enumerate() {
+        home = home.more(&format!(
+            "[[source]]\nname = \"v{index}\"\npath = \"/in/{index}\"\nverify = {}\n\
+             tolerance = \"0\"\nsecret = {{ value = {} }}\n",
+            vector["scheme"], vector["secret"]
+        ));
+    }
+    let daemon = home.start();
+    for (index, vector) in vectors.iter().enumerate() {
+        let url = vector["url"].as_str().unwrap();
+        let query = url.split_once('?').map(|(_, query)| format!("?{query}")).unwrap_or_default();
+        let method = vector["method"].as_str().unwrap();
+        let body = STANDARD.decode(vector["body_base64"].as_str().unwrap()).unwrap();
+        let mut request = Request::new(method, &format!("/in/{index}{query}")).body(body);
+        for (name, value) in vector["headers"].as_object().unwrap() {
+            request = request.header(name, value.as_str().unwrap());
+        }
+        let (answer, expected) = (receive(&home, &request), &vector["expect_response"]);
+        let (id, text) = (&vector["id"], String::from_utf8_lossy(&answer.body).into_owned());
+        let statuses = expected["status"].as_array().unwrap();
+        assert!(statuses.contains(&answer.status.into()), "{id}: {answer:?}");
+        if let Some(bodies) = expected["body_any_of"].as_array() {
+            let fits = |body: &Value| match body.get("json") {
+                Some(json) => serde_json::from_str::<Value>(&text).is_ok_and(|own| own == *json),
+                None => body["text"] == *text,
+            };
+            assert!(bodies.iter().any(fits), "{id}: {text}");
+        }
+        if let Some(secret) = expected["body_must_not_contain"].as_str() {
+            assert!(!text.contains(secret), "{id}: {text}");
+        }
+        if let Some(media) = expected["headers_must"]["content-type"].as_str() {
+            let begin = media.trim_end_matches('*');
+            assert!(answer.headers["content-type"].starts_with(begin), "{id}: {answer:?}");
+        }
+    }
+    assert_eq!(daemon.show("/v1/status")["accepted"], 0, "none of them is an event");
 }
 
 #[test]

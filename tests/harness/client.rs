@@ -47,6 +47,10 @@ impl Request {
         Request { body: body.as_ref().to_vec(), ..Request::new("POST", path) }
     }
 
+    pub(crate) fn body(self, body: Vec<u8>) -> Request {
+        Request { body, ..self }
+    }
+
     pub(crate) fn header(mut self, name: &str, value: &str) -> Request {
         self.head.push_str(&format!("{name}: {value}\r\n"));
         self

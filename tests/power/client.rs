@@ -197,7 +197,8 @@ fn check(ingest: &str, admin: &str, bytes: usize, path: &str) -> anyhow::Result<
     check_keys(ingest, &acknowledged, bytes, &mut found)?;
     writeln!(
         std::io::stdout().lock(),
-        "RESULT acknowledged={} lost={} events={} payloads_gone={} broken={} keys={} keys_broken={}",
+        "RESULT acknowledged={} lost={} events={} payloads_gone={} broken={} keys={} \
+         keys_broken={}",
         acknowledged.len(),
         missing.len(),
         found.events,
