@@ -165,6 +165,8 @@ fn serve_http(
     match http {
         HttpSocket::Tcp(listener) => {
             let listener = TcpListener::from_std(listener)?;
+            let address = listener.local_addr()?;
+            tracing::info!(event = "listener.ready", listener = "http", %address);
             let handler = move |_: SocketAddr, request: Request<Incoming>| {
                 let intake = Arc::clone(&intake);
                 async move { intake.receive(request).await }

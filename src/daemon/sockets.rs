@@ -55,8 +55,19 @@ pub(crate) enum SocketError {
     #[error("{0}: {1}")]
     Bind(PathBuf, io::Error),
     /// The address cannot be listened at.
-    #[error("listen.http: {0}: {1}")]
+    #[error("listen.http: {0}: {1}{hint}", hint = hint(.0, .1))]
     Address(SocketAddr, io::Error),
+}
+
+/// What to do about an address that cannot be listened at.
+fn hint(address: &SocketAddr, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            let port = address.port();
+            format!(": under systemd, a drop-in of the unit needs SocketBindAllow=tcp:{port}")
+        }
+        _ => String::new(),
+    }
 }
 
 impl Sockets {

@@ -143,8 +143,10 @@ impl<D: Desk> Intake<D> {
             return Ok(answer);
         }
         let key = event::key(provider, &said);
-        let submission = event::submission(provider, &said, &head.headers, body.clone());
+        let mut submission = event::submission(provider, &said, &head.headers, body.clone());
+        submission.idempotency_key.clone_from(&key);
         let mut submission = terms.check(Ok(submission)).map_err(|problem| *problem)?;
+        // ingest.idempotency is for programs, which may know better than to send twice
         submission.idempotency_key = key;
         self.pace(&provider.identity, 1, terms)?;
         let answers = self.desk.submit(vec![submission], SubmitMode::Whole).await;

@@ -73,11 +73,9 @@ fn delivered(daemon: &Daemon, count: u64) {
 #[test]
 fn a_webhook_is_made_safe_once_and_goes_on_as_it_came() {
     let receiver = Receiver::start();
-    let home = home("github", "github", "").endpoint(
-        "build",
-        &receiver,
-        "types = [\"github.pull_request\"]",
-    );
+    let home = home("github", "github", "")
+        .set("POSTRIDER_INGEST__IDEMPOTENCY", "required")
+        .endpoint("build", &receiver, "types = [\"github.pull_request\"]");
     let daemon = home.start();
     let body = "{ \"action\":\"opened\",\r\n \"n\":1.0 }\n";
     let first = receive(&home, &github(body, "72d3162e-cc78-11e3-81ab-4c9367dc0958"));

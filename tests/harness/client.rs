@@ -1,6 +1,7 @@
 //! A client of the daemon's sockets.
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::io;
 use std::io::BufReader;
 use std::io::Read;
@@ -31,12 +32,13 @@ pub(crate) struct Answer {
 }
 
 /// A connection that is kept.
+#[derive(Debug)]
 pub(crate) struct Connection(BufReader<Box<dyn Wire>>);
 
 /// Either kind of socket.
-trait Wire: Read + Write + Send {}
+trait Wire: Read + Write + Send + Debug {}
 
-impl<T: Read + Write + Send> Wire for T {}
+impl<T: Read + Write + Send + Debug> Wire for T {}
 
 impl Request {
     pub(crate) fn new(method: &str, path: &str) -> Request {
