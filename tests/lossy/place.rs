@@ -23,7 +23,7 @@ sweep_every = \"100ms\"
 
 /// An endpoint that keeps refusing is tried all the time.
 const REFUSED: &str = "types = [\"pledge.kept\"]
-retry = { policy = \"exponential\", base = \"1s\", factor = 2.0, max = \"10s\", max_attempts = 1000 }
+retry = { policy = \"exponential\", base = \"1s\", factor = 2.0, max = \"5s\", max_attempts = 1000 }
 breaker = { open_for = \"1s\", open_max = \"2s\" }";
 
 /// A daemon on a mounted disk. Fields are dropped in this order.
