@@ -30,25 +30,35 @@ def dependencies(code):
             yield line
 
 
+def copy(source, target):
+    """A copy is new, so that nothing is taken for it that was built of a mutant before."""
+    if os.path.isdir(source):
+        shutil.copytree(source, target, copy_function=shutil.copyfile)
+    else:
+        shutil.copyfile(source, target)
+
+
 def main():
     folder, *modules = sys.argv[1:]
     for stale in ["src", "tests"]:
         shutil.rmtree(f"{folder}/{stale}", ignore_errors=True)
         os.makedirs(f"{folder}/{stale}")
     for module in modules:
-        shutil.copytree(f"src/{module}", f"{folder}/src/{module}")
+        copy(f"src/{module}", f"{folder}/src/{module}")
     for test in TESTS if "engine" in modules else []:
-        copy = shutil.copytree if os.path.isdir(f"tests/{test}") else shutil.copy
         copy(f"tests/{test}", f"{folder}/tests/{test}")
-    shutil.copy("Cargo.lock", folder)
+    copy("Cargo.lock", f"{folder}/Cargo.lock")
     with open(f"{folder}/src/lib.rs", "w", encoding="utf-8") as file:
         file.writelines(f"pub mod {module};\n" for module in modules)
     manifest = [
         "[workspace]",
         "[package]",
-        'name = "postrider"',
+        # two packages of one name would be one in the directory that they share
+        f'name = "{os.path.basename(folder)}"',
         'version = "0.0.0"',
         'edition = "2024"',
+        "[lib]",
+        'name = "postrider"',
         "[dependencies]",
         *dependencies("".join(rust_below(folder))),
         # some tests are worth optimising for, and nobody debugs a mutant
