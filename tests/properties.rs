@@ -9,10 +9,15 @@ use std::net::SocketAddr;
 use postrider::courier::EgressRules;
 use postrider::courier::guard::Guard;
 use postrider::courier::special::why_special;
+use postrider::model::EndpointNo;
+use postrider::model::EventType;
 use postrider::model::Time;
+use postrider::model::TypeGlob;
 use postrider::policy::keys::SigningKey;
 use postrider::policy::keys::VerifyingKey;
 use postrider::policy::retry_after;
+use postrider::policy::routing;
+use postrider::policy::routing::Routes;
 use postrider::policy::sign::sign;
 use postrider::policy::verify::Signed;
 use postrider::policy::verify::VerifyError;
@@ -27,6 +32,13 @@ fn check(texts: &[&str], signed: &Signed<'_>, now: u64) -> Result<(), VerifyErro
 const SHARED: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const PAIR: &str = "whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ\
                     6p9lMicMFs6Kvg==";
+
+/// The patterns of one endpoint, of few names, so that they meet.
+fn globs() -> impl Strategy<Value = Vec<TypeGlob>> {
+    let text = "(postrider|a|b|\\*)(\\.(a|b|c|\\*)){0,2}(\\.\\*\\*)?|\\*\\*";
+    let glob = text.prop_map(|text: String| text.parse().unwrap());
+    proptest::collection::vec(glob, 0..4)
+}
 
 proptest! {
     #[test]
@@ -96,5 +108,27 @@ proptest! {
             || four.is_multicast() || four.is_broadcast() || four.is_documentation()
             || four.is_unspecified();
         prop_assert!(!known || why_special(four.into()).is_some());
+    }
+
+    #[test]
+    fn routes_lead_where_patterns_cover(
+        rounds in proptest::collection::vec((0_u32..6, globs()), 1..20),
+        types in proptest::collection::vec("(postrider|a|b)(\\.(a|b|c)){0,3}", 1..8),
+    ) {
+        let mut routes = Routes::default();
+        let mut linear = std::collections::BTreeMap::new();
+        for (no, globs) in rounds {
+            routes.set(EndpointNo(no), &globs);
+            linear.insert(EndpointNo(no), globs);
+        }
+        for text in types {
+            let event_type: EventType = text.parse().unwrap();
+            let covered = |globs: &&Vec<TypeGlob>| {
+                globs.iter().any(|glob| routing::covers(glob, &event_type))
+            };
+            let takers = linear.iter().filter(|(_, globs)| covered(globs));
+            let takers: Vec<_> = takers.map(|(no, _)| *no).collect();
+            prop_assert_eq!(routes.takers(&event_type), takers, "{}", event_type.as_str());
+        }
     }
 }

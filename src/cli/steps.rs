@@ -119,6 +119,7 @@ fn next(step: &Step) -> String {
                 WaitReason::Breaker => " (breaker open)",
                 WaitReason::OnHold => return "on hold".into(),
                 WaitReason::Released => " (released)",
+                WaitReason::ClockSetBack => " (the clock was set back)",
             };
             format!("+{}{why}", text::span(due.since(step.at)))
         }

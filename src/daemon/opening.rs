@@ -74,6 +74,15 @@ fn say_opened(opened: &Opened, took: Duration) {
     let recovered_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     let clean = opened.recovered.clean;
     tracing::info!(event = "store.opened", recovered_ms, pending, clean);
+    if let Some(redated) = opened.recovered.redated {
+        tracing::warn!(
+            event = "clock.set_back",
+            ahead_s = redated.ahead.as_secs(),
+            deliveries = redated.deliveries,
+            "the last event was admitted at a time that has not come yet: what was dated by that \
+             clock is dated again",
+        );
+    }
     if opened.durability == Durability::Process {
         tracing::warn!(
             event = "store.not_synced",

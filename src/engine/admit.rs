@@ -36,7 +36,6 @@ use crate::policy::ebb;
 use crate::policy::order;
 use crate::policy::payload::Payload;
 use crate::policy::payload::hash;
-use crate::policy::routing;
 
 /// Submissions whose commit is under way.
 #[derive(Debug)]
@@ -126,7 +125,7 @@ impl Engine {
         }
         let targets = match &submission.endpoints {
             Some(names) => self.named(names)?,
-            None => self.matching(submission),
+            None => self.routes.takers(&submission.event_type),
         };
         if targets.is_empty() && self.limits.refuse_unmatched {
             return Err(Refusal::NoEndpointMatches);
@@ -155,16 +154,6 @@ impl Engine {
         targets.sort_unstable();
         targets.dedup();
         Ok(targets)
-    }
-
-    fn matching(&self, submission: &Submission) -> Vec<EndpointNo> {
-        let takes =
-            |globs: &[_]| globs.iter().any(|glob| routing::covers(glob, &submission.event_type));
-        self.lanes
-            .values()
-            .filter(|lane| takes(&lane.endpoint.types))
-            .map(|lane| lane.endpoint.no)
-            .collect()
     }
 
     /// Makes the event and its record. Lanes with room take it into flight with this very commit.

@@ -203,6 +203,7 @@ impl Engine {
             return;
         };
         lane.endpoint.types.clear();
+        self.routes.set(no, &[]);
         self.names.remove(&lane.endpoint.name);
         let mut state = lane.endpoint.state.clone();
         let reason = "the endpoint is being removed".to_owned();

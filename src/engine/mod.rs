@@ -75,6 +75,7 @@ use crate::model::Record;
 use crate::model::StandingHold;
 use crate::model::Time;
 use crate::policy::ebb::Ebb;
+use crate::policy::routing::Routes;
 
 /// What a commit was for: what to do when it is safe.
 #[derive(Debug)]
@@ -100,6 +101,8 @@ pub struct Engine {
     mint: Mint,
     lanes: BTreeMap<EndpointNo, Lane>,
     names: BTreeMap<Arc<str>, EndpointNo>,
+    /// Which of the lanes take which types.
+    routes: Routes,
     /// What the store will know of each endpoint once all pending commits are safe.
     entries: BTreeMap<EndpointNo, EndpointEntry>,
     flights: Flights,
@@ -158,6 +161,7 @@ impl Engine {
             mint: Mint::after(recovered.last_event),
             lanes: BTreeMap::new(),
             names: BTreeMap::new(),
+            routes: Routes::default(),
             entries: recovered.entries.iter().map(|entry| (entry.no, entry.clone())).collect(),
             flights: Flights::default(),
             tickets: VecDeque::new(),
@@ -353,6 +357,7 @@ impl Engine {
         }
         self.names.insert(Arc::clone(&endpoint.name), no);
         self.listens(&endpoint.types);
+        self.routes.set(no, &endpoint.types);
         match self.lanes.get_mut(&no) {
             Some(lane) => {
                 if !is_defined(&lane.endpoint) {

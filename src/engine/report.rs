@@ -25,7 +25,6 @@ use crate::model::Submission;
 use crate::model::Time;
 use crate::model::TypeGlob;
 use crate::model::event::OPERATIONAL_PREFIX;
-use crate::policy::routing;
 
 /// Things told about that are remembered at most; beyond, what is oldest is forgotten.
 const REMEMBERED_MAX: usize = 10_000;
@@ -135,14 +134,8 @@ impl Engine {
     /// Submits an operational event, if anybody wants it and it was not told lately.
     pub(crate) fn report(&mut self, now: Time, report: Report, out: &mut Vec<Effect>) {
         let Ok(event_type) = format!("{OPERATIONAL_PREFIX}{}", report.kind).parse() else { return };
-        let wants = |globs: &[_]| globs.iter().any(|glob| routing::covers(glob, &event_type));
-        let targets: Vec<_> = self
-            .lanes
-            .values()
-            .filter(|lane| wants(&lane.endpoint.types))
-            .map(|lane| lane.endpoint.no)
-            .filter(|no| About::Endpoint(*no) != report.about)
-            .collect();
+        let mut targets = self.routes.takers(&event_type);
+        targets.retain(|no| About::Endpoint(*no) != report.about);
         let full = self.pending() >= self.limits.pending_max;
         if targets.is_empty() || full || self.draining != Draining::No {
             return;

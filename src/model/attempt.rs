@@ -221,6 +221,8 @@ pub enum WaitReason {
     OnHold,
     /// A person has let it go again, and its retry plan goes on.
     Released,
+    /// The clock was set back and postrider started again: as long as was left of its wait.
+    ClockSetBack,
 }
 
 impl WaitReason {
@@ -235,6 +237,7 @@ impl WaitReason {
         WaitReason::Breaker,
         WaitReason::OnHold,
         WaitReason::Released,
+        WaitReason::ClockSetBack,
     ];
 
     /// Its word.
@@ -249,6 +252,7 @@ impl WaitReason {
             WaitReason::Breaker => "breaker",
             WaitReason::OnHold => "on_hold",
             WaitReason::Released => "released",
+            WaitReason::ClockSetBack => "clock_set_back",
         }
     }
 }
@@ -340,7 +344,7 @@ pub enum StepKind {
         actor: String,
     },
     /// postrider itself changed its course without an attempt (expired, endpoint removed, a
-    /// standing hold).
+    /// standing hold, the clock set back).
     Rule,
     /// It was left out on arrival: its endpoint wants one of its key in a window, and has got
     /// another one.

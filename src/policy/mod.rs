@@ -15,6 +15,7 @@ pub mod rate;
 pub mod retention;
 pub mod retry_after;
 pub mod routing;
+pub mod scheme;
 pub mod sign;
 pub mod signs;
 pub mod verdict;

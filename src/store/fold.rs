@@ -15,9 +15,13 @@ mod hold;
 mod judge;
 mod order;
 mod prune;
+mod redate;
 mod replay;
 
 pub use admit::resume;
+pub use redate::Redated;
+pub use redate::SET_BACK_MIN;
+pub use redate::redate;
 
 use bytes::Bytes;
 

@@ -34,6 +34,7 @@ use crate::model::Time;
 use crate::store::batches::Batches;
 use crate::store::batches::CommitError;
 use crate::store::fold;
+use crate::store::fold::Redated;
 use crate::store::layout;
 use crate::store::packed::Packed;
 use crate::store::packed::ReadError;
@@ -65,7 +66,7 @@ pub struct Options {
     pub min_free_bytes: u64,
     /// The length of the ballast in bytes.
     pub ballast_bytes: u64,
-    /// Names a database that has to be moved aside.
+    /// Says whether the clock has been set back; names a database that has to be moved aside.
     pub now: Time,
 }
 
@@ -99,6 +100,8 @@ pub struct Recovered {
     pub replays: Vec<Replay>,
     /// The holds that stand.
     pub holds: Vec<StandingHold>,
+    /// What was dated again, if the clock has been set back since the last event.
+    pub redated: Option<Redated>,
     /// Whether the last process ended in order; also true of a new store.
     pub clean: bool,
 }
@@ -196,9 +199,12 @@ pub fn open(options: &Options) -> Result<Opened, OpenError> {
     let lanes = read_lanes(&db)?;
     let tally = Reader::new((*db).clone()).tally()?;
     let batches = Batches::new(Packed::new((*db).clone()), lanes, tally);
+    let endpoints = Reader::new((*db).clone()).endpoints()?;
     let mut writer = Writer::new(db.clone(), batches);
+    let mut redated = None;
     let begun = writer.guarded(|batches| {
         fold::resume(batches)?;
+        redated = fold::redate(batches, &endpoints, options.now)?;
         batches.room(2)?;
         let format = Bytes::from(layout::encode(&layout::FORMAT));
         batches.packed.insert(&layout::META, layout::format_key(), format)?;
@@ -213,7 +219,7 @@ pub fn open(options: &Options) -> Result<Opened, OpenError> {
         home::note_format(&options.path).map_err(in_home)?;
     }
     let reader = Reader::new((*db).clone());
-    let recovered = recover(&reader, clean)?;
+    let recovered = Recovered { redated, ..recover(&reader, clean)? };
     // The ballast is for the next start; without it this one is as good.
     let _ = space.put_ballast();
     Ok(Opened { reader, writer, space, durability: options.durability, recovered })
@@ -269,6 +275,7 @@ fn recover(reader: &Reader, clean: bool) -> Result<Recovered, ReadError> {
         last_event: reader.events(None, 1)?.first().map(|(id, _)| *id),
         replays: reader.replays()?,
         holds: reader.holds()?,
+        redated: None,
         clean,
     })
 }

@@ -26,7 +26,8 @@ LATE_SECONDS_MAX = 7
 # of a request that says when it was sent
 SAID_SECONDS_MAX = 2
 RETRY_SECONDS = 2
-AHEAD_SECONDS = 10
+# more than what a start passes over
+AHEAD_SECONDS = 120
 # a wait that was begun is not cut short by more than this
 EARLY_SECONDS_MAX = 0.1
 
@@ -256,27 +257,21 @@ def instants(stage):
 
 
 def between_runs(stage):
-    """The clock is ahead in one run, and right in the next: what waits is late by that, no more."""
+    """The clock is ahead in one run, and right in the next: what waits is not late by that."""
     stage.turn(AHEAD_SECONDS)
     stage.daemon.start()
     events = [stage.takes("first run")]
-    retried, asked = stage.fails(), stage.fails()
+    retried = stage.fails()
     delayed = stage.submit(delay="3s")
     stage.report.check(stage.daemon.stop() == 0, "first run: it stops", stage.daemon.tail())
     stage.turn(0)
     stage.sink.status = 204
     began = time.monotonic()
     stage.daemon.start()
-    events += [retried, asked, delayed, stage.takes("second run")]
-    before = len(stage.arrivals(asked))
-    shown = json.loads(stage.daemon.get(f"/v1/events/{asked}")[1])["deliveries"][0]["id"]
-    stage.daemon.command(f"/v1/deliveries/{shown}/retry")
-    stage.report.check(
-        len(stage.arrives(asked, before + 1, 2)) > before, "second run: sent again when asked to"
-    )
+    events += [retried, delayed, stage.takes("second run")]
     flow(stage, "second run")
     for what, event, count in (("a retry", retried, 2), ("a delay", delayed, 1)):
-        arrivals = stage.arrives(event, count, AHEAD_SECONDS + LATE_SECONDS_MAX)
+        arrivals = stage.arrives(event, count)
         stage.report.check(
             len(arrivals) >= count,
             f"second run: {what} of the first one comes {time.monotonic() - began:.1f} s after "

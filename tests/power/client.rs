@@ -14,10 +14,13 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::SystemTime;
 
 use anyhow::Context;
 use anyhow::bail;
 use postrider::model::EventId;
+use postrider::model::Time;
 use postrider::model::view::Accepted;
 use postrider::model::view::EventView;
 use postrider::model::view::Page;
@@ -31,8 +34,10 @@ mod http;
 const NUMBER_BYTES: usize = 16;
 /// Refusals after which making load ends.
 const REFUSED_MAX: u64 = 100;
-/// Idempotency keys that a check tries.
+/// Idempotency keys that a check tries, of events that were admitted so long ago at most: a key is
+/// forgotten after `idempotency_window`.
 const KEYS_TRIED_MAX: usize = 64;
+const KEY_AGE_MAX: Duration = Duration::from_secs(25 * 60);
 /// Faults that are described; the others are counted.
 const FAULTS_SHOWN_MAX: u64 = 20;
 /// An event that one endpoint never ends, so that it is there at every check.
@@ -260,7 +265,9 @@ fn check_keys(
     found: &mut Found,
 ) -> anyhow::Result<()> {
     let mut connection = Connection::open(ingest)?;
-    let mut latest: Vec<_> = acknowledged.iter().collect();
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
+    let known = |id: &EventId| Time::from_secs(now.as_secs()).since(id.time()) < KEY_AGE_MAX;
+    let mut latest: Vec<_> = acknowledged.iter().filter(|(id, _)| known(id)).collect();
     latest.sort_unstable_by_key(|(_, number)| std::cmp::Reverse(**number));
     for (id, number) in latest.into_iter().take(KEYS_TRIED_MAX) {
         found.keys_tried += 1;

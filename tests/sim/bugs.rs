@@ -66,6 +66,8 @@ pub enum Bug {
     ForgetsToPromote,
     /// The same thing is told again and again.
     RepeatsItself,
+    /// A source is called silent though it has submitted of late.
+    CallsSourcesSilent,
     /// Payloads go by the age of their event, pending or not.
     DropsPendingPayloads,
     /// Dead deliveries that go are counted on.
@@ -113,6 +115,7 @@ impl Bug {
         Bug::ForgetsToPark,
         Bug::ForgetsToPromote,
         Bug::RepeatsItself,
+        Bug::CallsSourcesSilent,
         Bug::DropsPendingPayloads,
         Bug::CountsTheGone,
         Bug::NeverSweeps,
@@ -150,6 +153,11 @@ impl Bug {
                 _ => {}
             }
         }
+    }
+
+    /// How long a source may be without an event, as the engine is told.
+    pub fn in_silence(self, after: Duration) -> Duration {
+        if self == Bug::CallsSourcesSilent { after / 4 } else { after }
     }
 
     pub fn in_attempt(self, attempt: &mut Attempt) {

@@ -173,7 +173,7 @@ fn world_of(seed: u64, bug: Bug, count: u32, rng: &mut Rng) -> World {
     let mut told = endpoints.clone();
     bug.in_endpoints(&mut told);
     let mut engine = Engine::new(bug.in_limits(limits.clone()), seed, told, &disk.recovered());
-    engine.know_sources(START, reports::sources());
+    engine.know_sources(START, reports::sources(bug));
     let moods = endpoints.iter().map(|_| Mood::any(rng)).collect();
     World {
         now: START,

@@ -61,7 +61,7 @@ impl World {
             _ => {
                 let endpoints = self.known_endpoints();
                 self.command(Command::Configure { endpoints, entries: Vec::new() });
-                self.command(Command::Sources(sources()));
+                self.command(Command::Sources(sources(self.bug)));
             }
         }
     }

@@ -9,6 +9,7 @@ use postrider::model::Source;
 use postrider::model::Time;
 use serde_json::Value;
 
+use crate::bugs::Bug;
 use crate::world::World;
 
 /// Where it is expected, an endpoint or a source without an event for so long is silent.
@@ -19,15 +20,16 @@ pub const RARE: &str = "uid:1001";
 
 /// The sources that have names: one that always submits, one that does now and then, and one that
 /// never does and need not.
-pub fn sources() -> Vec<Source> {
+pub fn sources(bug: Bug) -> Vec<Source> {
+    let silent_after = Some(bug.in_silence(SILENT_AFTER));
     let source = |identity: &str, name: &str, silent_after| Source {
         identity: identity.into(),
         name: name.into(),
         silent_after,
     };
     vec![
-        source("uid:1000", "shop", Some(SILENT_AFTER)),
-        source(RARE, "cron", Some(SILENT_AFTER)),
+        source("uid:1000", "shop", silent_after),
+        source(RARE, "cron", silent_after),
         source("uid:1002", "never", None),
     ]
 }

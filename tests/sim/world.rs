@@ -318,7 +318,7 @@ impl World {
         self.reported.clear();
         let limits = self.bug.in_limits(self.limits.clone());
         self.engine = Engine::new(limits, seed, endpoints, &self.disk.recovered());
-        self.engine.know_sources(self.now, sources());
+        self.engine.know_sources(self.now, sources(self.bug));
         self.wake();
     }
 

@@ -12,6 +12,7 @@ mod large;
 mod opening;
 mod order;
 mod retention;
+mod set_back;
 #[expect(dead_code, unreachable_pub, reason = "the simulator needs more of it")]
 #[path = "../sim/outbox.rs"]
 mod outbox;
