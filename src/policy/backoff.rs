@@ -181,6 +181,8 @@ mod tests {
         let mut policy = policy(steps(&[300]));
         let at = |secs| Some(NOW + Duration::from_secs(secs));
         assert_eq!(next(&policy, 0, &failed(at(10))), wait(300, WaitReason::Schedule));
+        // what is asked for and planned at the same time is the plan
+        assert_eq!(next(&policy, 0, &failed(at(300))), wait(300, WaitReason::Schedule));
         assert_eq!(next(&policy, 0, &failed(at(600))), wait(600, WaitReason::RetryAfter));
         assert_eq!(next(&policy, 0, &failed(at(9_999))), wait(3_600, WaitReason::RetryAfter));
         policy.honor_retry_after = false;
@@ -193,6 +195,9 @@ mod tests {
         policy.max_age = Some(Duration::from_secs(299));
         let dead = Next::Dead { reason: DeadReason::Expired };
         assert_eq!(next(&policy, 0, &failed(None)), dead);
+        // its last moment is still part of it
+        policy.max_age = Some(Duration::from_secs(300));
+        assert_eq!(next(&policy, 0, &failed(None)), wait(300, WaitReason::Schedule));
     }
 
     #[test]

@@ -324,6 +324,21 @@ mod tests {
     }
 
     #[test]
+    fn a_backlog_that_is_through_for_a_moment_is_no_new_one() {
+        let mut courtesy = Courtesy::default();
+        live(&mut courtesy, Time::from_secs(1), 10, |_| 2_000);
+        let learned = courtesy.per_second;
+        for n in 0..330 {
+            let now = Time::from_secs(11) + Duration::from_millis(2 * n);
+            if n % 50 == 0 {
+                courtesy.taken_up(now);
+            }
+            courtesy.committed(now, Duration::from_millis(2), false);
+        }
+        assert!(learned > START && courtesy.per_second >= learned, "{learned}: {courtesy:?}");
+    }
+
+    #[test]
     fn when_live_traffic_ends_nothing_is_held_back() {
         let mut courtesy = Courtesy::default();
         live(&mut courtesy, Time::from_secs(1), 1, |_| 2_000);
@@ -357,7 +372,7 @@ mod tests {
         let mut courtesy = Courtesy::default();
         let mut held_back = 0;
         for n in 0..100 {
-            let now = Time::from_secs(1) + Duration::from_millis(400 * n);
+            let now = Time::from_secs(1) + Duration::from_millis(450 * n);
             courtesy.committed(now, Duration::from_millis(2), true);
             for _ in 0..100 {
                 held_back += u32::from(courtesy.may_go(now).is_err());

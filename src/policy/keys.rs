@@ -213,7 +213,8 @@ mod tests {
         assert_eq!(refused(&STANDARD.encode([7; 23])), KeyError::SharedLength(23));
         assert_eq!(refused(&STANDARD.encode([7; 65])), KeyError::SharedLength(65));
         assert_eq!(refused("whsec_not base64"), KeyError::Encoding);
-        assert_eq!(refused(&"A".repeat(1_000_000)), KeyError::Encoding);
+        assert_eq!(refused(&"A".repeat(KEY_TEXT_BYTES_MAX)), KeyError::SharedLength(96));
+        assert_eq!(refused(&"A".repeat(KEY_TEXT_BYTES_MAX + 4)), KeyError::Encoding);
     }
 
     #[test]

@@ -70,5 +70,7 @@ mod tests {
         assert_eq!(order.version, Some(12));
         assert_eq!(Some(order.key), of(&policy, Some("7"), "{}").map(|order| order.key));
         assert_eq!(of(&policy, None, r#"{"id":7,"v":"x"}"#).unwrap().version, None);
+        // of what is stored: the first bytes of its SHA-256
+        assert_eq!(order.key, OrderKey(0x7902_699b_e42c_8a8e));
     }
 }
