@@ -39,7 +39,7 @@
 //! | [`config`] | shell: TOML and environment, checked, with the place of every mistake |
 //! | [`store`] | shell: one writer with group commit, readers, recovery, free space |
 //! | [`courier`] | shell: one attempt: resolve, guard the address, connect, send, bound, time out |
-//! | [`intake`] | shell: submissions over HTTP, within limits |
+//! | [`intake`] | shell: submissions and providers' webhooks over HTTP, within limits |
 //! | [`admin`] | shell: the management API and the metrics |
 //! | [`daemon`] | hub: the only place that spawns, reads clocks and hears signals |
 //! | [`cli`] | commands: the daemon itself, clients of its two sockets, tools for developers |
@@ -50,7 +50,9 @@
 //!
 //! # The path of an event
 //!
-//! 1. [`intake`] reads the request within its limits and hands the submission to the hub.
+//! 1. [`intake`] reads the request within its limits and hands the submission to the hub. A
+//!    provider's webhook ([`intake::webhook`]) has to prove itself before, by the provider's scheme
+//!    ([`policy::scheme`]).
 //! 2. [`engine`] checks limits, routes by type, and decides: a commit of the event and its
 //!    deliveries. Where a lane has room they go straight into flight with the same commit,
 //!    so that the common case writes no queue.

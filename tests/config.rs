@@ -117,24 +117,58 @@ fn every_key_of_a_source_in_the_example_can_be_uncommented() {
     let Shape::Table(keys) = SourceConfig::SHAPE else { panic!("no table") };
     let example = example();
     let (_, lines) = example.split_once("# [[source]]").unwrap();
+    let secret = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(secret.path(), SECRET).unwrap();
+    let place = secret.path().display().to_string();
+    let local: &[_] = &[("name", "name = \"a\""), ("unix_user", "unix_user = 0")];
+    let provider: &[_] = &[
+        ("name", "name = \"a\""),
+        ("path", "path = \"/a\""),
+        ("verify", "verify = \"github\""),
+        ("secret", "secret = { value = \"a\" }"),
+    ];
+    let mut of_providers = 0;
     for (key, _) in keys {
-        let line = lines.lines().find_map(|line| {
-            let line = line.strip_prefix("# ")?;
-            let (name, _) = line.split_once('=')?;
-            (name.trim_end() == *key).then_some(line)
-        });
-        let line = line.unwrap_or_else(|| panic!("{key} is not in the example"));
+        let (before, line) = lines
+            .match_indices("\n# ")
+            .map(|(at, found)| lines.split_at(at + found.len()))
+            .map(|(before, rest)| (before, rest.lines().next().unwrap_or_default()))
+            .find(|(_, line)| line.split_once('=').is_some_and(|(name, _)| name.trim_end() == *key))
+            .unwrap_or_else(|| panic!("{key} is not in the example"));
+        let is_provider = before.contains("[[source]]");
+        of_providers += usize::from(is_provider);
         let line = line.replace("\"shop-api\"", "\"root\"");
-        let mut text = "[[source]]\n".to_owned();
-        for (needed, value) in [("name", "a"), ("unix_user", "0"), ("rate", "1/s")] {
-            if needed != *key {
-                text.push_str(&format!("{needed} = \"{value}\"\n"));
-            }
+        let line = line.replace("/etc/postrider/secrets/stripe", &place);
+        let mut text = "[listen]\nhttp = \"tcp:127.0.0.1:0\"\n[[source]]\n".to_owned();
+        let others = if is_provider { provider } else { local };
+        let replaced = |other: &str| other == *key || other == "secret" && *key == "secrets";
+        for (_, needed) in others.iter().filter(|(other, _)| !replaced(other)) {
+            text.push_str(&format!("{needed}\n"));
         }
-        let loaded = load(&format!("{text}{line}\n"), &[]);
+        if *key == "burst" {
+            text.push_str("rate = \"1/s\"\n");
+        }
+        let loaded = load(&format!("{text}{line}\n"), &[("OLD_SECRET", SECRET)]);
         let shown = show(&loaded.unwrap_or_else(|errors| panic!("{errors}")), true);
-        assert!(shown.contains("[[source]]\n") && shown.contains("# config.toml:2"), "{shown}");
+        assert!(shown.contains("[[source]]\n") && shown.contains("# config.toml:4"), "{shown}");
     }
+    assert_eq!(of_providers, 8);
+}
+
+/// The scheme of one's own in the example is one.
+#[test]
+fn the_scheme_in_the_example_can_be_uncommented() {
+    let example = example();
+    let (_, scheme) = example.split_once("# [source.verify]\n").unwrap();
+    let scheme: String =
+        scheme.lines().map(|line| format!("{}\n", line.trim_start_matches("# "))).collect();
+    let text = format!(
+        "[listen]\nhttp = \"tcp:127.0.0.1:0\"\n[[source]]\nname = \"a\"\npath = \"/a\"\n\
+         secret = {{ value = \"a\" }}\n[source.verify]\n{scheme}"
+    );
+    let loaded = load(&text, &[]).unwrap_or_else(|errors| panic!("{errors}"));
+    let provider = loaded.config.sources[0].provider().unwrap();
+    assert_eq!(provider.tolerance, Some(std::time::Duration::from_secs(300)));
 }
 
 #[test]

@@ -56,11 +56,14 @@ impl SourceArgs {
 }
 
 fn card(context: &Context, view: &SourceView) -> String {
-    let user = view.unix_user.as_deref().unwrap_or(text::NONE);
-    let mut lines = vec![
-        format!("Source     {}   {}", view.name, view.id),
-        format!("User       {}", text::clean(user)),
-    ];
+    let from = match &view.path {
+        Some(path) => format!("Path       {}", text::clean(path)),
+        None => {
+            let user = view.unix_user.as_deref().unwrap_or(text::NONE);
+            format!("User       {}", text::clean(user))
+        }
+    };
+    let mut lines = vec![format!("Source     {}   {}", view.name, view.id), from];
     if let Some(description) = &view.description {
         lines.push(format!("About      {}", text::clean(description)));
     }
@@ -84,14 +87,14 @@ fn card(context: &Context, view: &SourceView) -> String {
 
 impl Row for SourceView {
     const COLUMNS: &'static [&'static str] =
-        &["SOURCE", "USER", "RATE", "LAST EVENT", "ACCEPTED", "REFUSED"];
+        &["SOURCE", "FROM", "RATE", "LAST EVENT", "ACCEPTED", "REFUSED"];
     const MORE: &'static [&'static str] = &["ID", "TYPES", "DEFINED"];
 
     fn cells(&self, time: &dyn Fn(Time) -> String) -> Vec<String> {
         let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| text::NONE.into());
         vec![
             self.name.clone(),
-            or_none(&self.unix_user),
+            self.unix_user.clone().unwrap_or_else(|| or_none(&self.path)),
             or_none(&self.rate),
             self.last_event_at.map_or_else(|| text::NONE.into(), time),
             self.accepted.to_string(),

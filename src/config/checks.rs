@@ -14,6 +14,7 @@ use crate::config::schema::MisfitKind;
 use crate::config::sections::Breaker;
 use crate::config::sections::Retry;
 use crate::config::sources::SourceConfig;
+use crate::config::value::HttpListener;
 use crate::config::value::RetryPlan;
 
 /// Steps of a retry schedule at most.
@@ -129,8 +130,13 @@ pub(crate) fn endpoints(reader: &mut Reader<'_>, config: &Config, names: &[(Stri
 pub(crate) fn sources(reader: &mut Reader<'_>, sources: &[(String, SourceConfig)]) {
     let named = sources.iter().map(|(key, source)| (key.as_str(), "name", &*source.name));
     twice(reader, named, |name| format!("two sources are named \"{name}\""));
-    let of_users = sources.iter().map(|(key, source)| (key.as_str(), "unix_user", source.uid));
+    let of_users =
+        sources.iter().filter_map(|(key, source)| Some((key.as_str(), "unix_user", source.uid()?)));
     twice(reader, of_users, |uid| format!("two sources are the user {uid}"));
+    let of_paths = sources
+        .iter()
+        .filter_map(|(key, source)| Some((key.as_str(), "path", source.provider()?.path.as_str())));
+    twice(reader, of_paths, |path| format!("two sources have the path {path}"));
 }
 
 /// What only one may have: each item with its key in the list, the key of the value, and the value.
@@ -171,6 +177,31 @@ fn listen(reader: &mut Reader<'_>, config: &Config) {
             let label = "the file's permissions are all that protects the socket".to_owned();
             reader.note(Draft::warning(Code::Unsafe, key, title, label));
         }
+    }
+}
+
+/// Providers are served where `listen.http` says.
+pub(crate) fn http(reader: &mut Reader<'_>, config: &Config) {
+    let listen = &config.listen;
+    match &listen.http {
+        HttpListener::Tcp(address) if !address.ip().is_loopback() && !listen.http_insecure => {
+            let label = "other machines could reach this, and it is not encrypted".to_owned();
+            let help = "let a reverse proxy that speaks TLS stand in front, and listen on \
+                        127.0.0.1 or on a unix socket; or set listen.http_insecure = true";
+            reader.note(Draft::invalid(Code::Unsafe, "listen.http", label).help(help));
+        }
+        HttpListener::Unix(socket)
+            if [&listen.ingest, &listen.admin].iter().any(|one| one.path() == socket.path()) =>
+        {
+            let label = "the sockets must have different paths";
+            reader.refuse(Code::Conflict, "listen.http", label);
+        }
+        HttpListener::Off if config.sources.iter().any(|source| source.provider().is_some()) => {
+            let title = "there are sources with a path, and nothing listens for them".to_owned();
+            let label = "listen.http is \"off\"".to_owned();
+            reader.note(Draft::warning(Code::Conflict, "source", title, label));
+        }
+        _ => {}
     }
 }
 

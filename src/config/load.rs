@@ -133,6 +133,7 @@ impl Config {
         }
         checks::sources(reader, &found);
         config.sources = found.into_iter().map(|(_, source)| source).collect();
+        checks::http(reader, &config);
         config
     }
 }

@@ -16,6 +16,8 @@ use zeroize::Zeroizing;
 
 use crate::policy::keys::KeyError;
 use crate::policy::keys::SigningKey;
+use crate::policy::scheme;
+use crate::policy::scheme::Scheme;
 
 /// The largest file that holds a secret.
 pub const SECRET_FILE_BYTES_MAX: u64 = 4096;
@@ -69,6 +71,14 @@ pub enum SecretError {
         /// What is wrong with it.
         reason: KeyError,
     },
+    /// It is no secret of the scheme that it is for.
+    #[error("{place} holds no secret of this scheme: {reason}")]
+    OfScheme {
+        /// Where.
+        place: String,
+        /// What is wrong with it.
+        reason: scheme::KeyError,
+    },
 }
 
 /// Where references lead: the environment and the credentials of this process.
@@ -78,7 +88,7 @@ pub struct Vault {
 }
 
 impl Secret {
-    /// The secret itself: [`SigningKey::parse`] has accepted it.
+    /// The secret itself: whoever it is for has accepted it.
     pub fn expose(&self) -> &str {
         self.text.expose_secret()
     }
@@ -90,7 +100,9 @@ impl SecretError {
         match self {
             SecretError::Form => Some(HOW),
             SecretError::Malformed { .. } => Some("make one with: postrider secret generate"),
-            SecretError::Unreadable { .. } | SecretError::NotSet(_) => None,
+            SecretError::OfScheme { .. }
+            | SecretError::Unreadable { .. }
+            | SecretError::NotSet(_) => None,
         }
     }
 }
@@ -101,11 +113,35 @@ impl Vault {
         Vault { variables }
     }
 
-    /// The secret that a value names, and what is unsafe about where it stands.
+    /// The secret to sign with that a value names, and what is unsafe about where it stands.
     ///
     /// # Errors
     /// [`SecretError`] if it names nothing, or what is there is no secret.
     pub fn secret(&self, value: &Value) -> Result<(Secret, Option<String>), SecretError> {
+        let (secret, open) = self.read(value)?;
+        let place = secret.reference.to_string();
+        SigningKey::parse(secret.expose())
+            .map_err(|reason| SecretError::Malformed { place, reason })?;
+        Ok((secret, open))
+    }
+
+    /// The secret to verify with, as a provider's scheme has it.
+    ///
+    /// # Errors
+    /// [`SecretError`] if it names nothing, or what is there is no secret of the scheme.
+    pub fn secret_of(
+        &self,
+        scheme: &Scheme,
+        value: &Value,
+    ) -> Result<(Secret, Option<String>), SecretError> {
+        let (secret, open) = self.read(value)?;
+        let place = secret.reference.to_string();
+        scheme::Key::parse(scheme, secret.expose())
+            .map_err(|reason| SecretError::OfScheme { place, reason })?;
+        Ok((secret, open))
+    }
+
+    fn read(&self, value: &Value) -> Result<(Secret, Option<String>), SecretError> {
         let table = value.as_dict().filter(|table| table.len() == 1).ok_or(SecretError::Form)?;
         let (key, value) = table.iter().next().ok_or(SecretError::Form)?;
         let named = value.as_str().ok_or(SecretError::Form)?;
@@ -129,8 +165,6 @@ impl Vault {
             _ => return Err(SecretError::Form),
         };
         let text = text.trim_end_matches(['\n', '\r']);
-        SigningKey::parse(text)
-            .map_err(|reason| SecretError::Malformed { place: reference.to_string(), reason })?;
         let text = SecretString::from(text.to_owned());
         Ok((Secret { reference, text }, open))
     }

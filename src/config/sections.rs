@@ -12,6 +12,7 @@ use crate::config::schema::Shape;
 use crate::config::value::Cidr;
 use crate::config::value::Dur;
 use crate::config::value::Durability;
+use crate::config::value::HttpListener;
 use crate::config::value::Idempotency;
 use crate::config::value::IpFamily;
 use crate::config::value::LogFormat;
@@ -71,6 +72,10 @@ section! {
         ingest: UnixSocket = UnixSocket::at("/run/postrider/ingest.sock");
         /// The socket for the CLI, the management API and metrics.
         admin: UnixSocket = UnixSocket::at("/run/postrider/admin.sock");
+        /// Where providers' webhooks come in.
+        http: HttpListener = HttpListener::Off;
+        /// Whether that may be reached from other machines without TLS.
+        http_insecure: bool = false;
         /// Permission bits of the first.
         ingest_mode: Mode = Mode::bits(0o660);
         /// The group that the first is given to; left alone if there is no such group.

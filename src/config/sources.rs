@@ -1,7 +1,13 @@
 //! One source: who it is, what it may submit, and how fast.
 //!
 //! A source is known by its identity, which its events keep and which its idempotency keys belong
-//! to: of a local program the user it runs as (`uid:1000`). The name is for people, and may change.
+//! to: of a local program the user it runs as (`uid:1000`), of a provider its name
+//! (`webhook:stripe`). A local program's name is for people, and may change.
+
+mod provider;
+
+pub use provider::ProviderConfig;
+pub use provider::TypeRule;
 
 use std::cell::OnceCell;
 use std::sync::Arc;
@@ -39,10 +45,8 @@ pub struct SourceConfig {
     pub place: Option<String>,
     /// What it is.
     pub description: Option<String>,
-    /// The user that it runs as, as it is written.
-    pub user: String,
-    /// The number of that user.
-    pub uid: u32,
+    /// Who it is.
+    pub origin: Origin,
     /// It may submit events of these types, but none of postrider's own.
     pub types: Vec<TypeGlob>,
     /// Its largest payload, where that is less than `ingest.max_payload`.
@@ -53,6 +57,20 @@ pub struct SourceConfig {
     pub silent_after: Option<Duration>,
     /// What was given.
     pub(crate) definition: serde_json::Value,
+}
+
+/// Who a source is.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    /// A local program.
+    User {
+        /// The user that it runs as, as it is written.
+        name: String,
+        /// The number of that user.
+        uid: u32,
+    },
+    /// A provider whose webhooks come in.
+    Provider(Box<ProviderConfig>),
 }
 
 /// The users of this machine, read once, and only if a user is named.
@@ -74,6 +92,14 @@ impl SourceConfig {
     pub const SHAPE: Shape = Shape::Table(&[
         ("name", Shape::Value),
         ("unix_user", Shape::Value),
+        ("path", Shape::Value),
+        ("verify", Shape::Value),
+        ("secret", Shape::Value),
+        ("secrets", Shape::Value),
+        ("tolerance", Shape::Value),
+        ("external_url", Shape::Value),
+        ("event_type", Shape::Value),
+        ("type_prefix", Shape::Value),
         ("description", Shape::Value),
         ("types", Shape::Value),
         ("max_payload", Shape::Value),
@@ -84,12 +110,34 @@ impl SourceConfig {
 
     /// What its events keep of it.
     pub fn identity(&self) -> Arc<str> {
-        identity(self.uid)
+        match &self.origin {
+            Origin::User { uid, .. } => identity(*uid),
+            Origin::Provider(_) => format!("webhook:{}", self.name).into(),
+        }
+    }
+
+    /// The user that it runs as, by number, if it is a local program.
+    pub fn uid(&self) -> Option<u32> {
+        match self.origin {
+            Origin::User { uid, .. } => Some(uid),
+            Origin::Provider(_) => None,
+        }
+    }
+
+    /// What there is to know of it as a provider, if it is one.
+    pub fn provider(&self) -> Option<&ProviderConfig> {
+        match &self.origin {
+            Origin::User { .. } => None,
+            Origin::Provider(provider) => Some(provider),
+        }
     }
 
     /// Whether it is defined alike, wherever that stands.
     pub(crate) fn is_same(&self, other: &SourceConfig) -> bool {
-        self.definition == other.definition && self.uid == other.uid
+        let secrets = |source: &SourceConfig| source.provider().map(|one| one.secrets.clone());
+        self.definition == other.definition
+            && self.uid() == other.uid()
+            && secrets(self) == secrets(other)
     }
 
     /// Reads the source that the reader stands at. Faults are noted; nothing is returned where it
@@ -103,7 +151,7 @@ impl SourceConfig {
         if let Some(name) = name.as_deref().filter(|name| RESERVED.contains(name)) {
             reader.refuse(Code::Value, "name", format!("\"{name}\" is taken by postrider itself"));
         }
-        let user = user(reader, users);
+        let origin = origin(reader, config, users, name.as_deref());
         let description = fields::description(reader);
         let types = fields::types(reader);
         for index in types.iter().enumerate().filter(|(_, t)| t.is_operational()).map(|(i, _)| i) {
@@ -113,13 +161,11 @@ impl SourceConfig {
         let max_payload = max_payload(reader, config.ingest.max_payload);
         let rate = rate(reader);
         let silent_after = reader.bounded("silent_after", Dur::ZERO, Dur::days(365));
-        let (user, uid) = user?;
         Some(SourceConfig {
             name: name?.into(),
             place: reader.place(),
             description,
-            user,
-            uid,
+            origin: origin?,
             types,
             max_payload,
             rate,
@@ -132,6 +178,31 @@ impl SourceConfig {
 /// What the events of a local program keep of it.
 pub fn identity(uid: u32) -> Arc<str> {
     format!("uid:{uid}").into()
+}
+
+/// A provider where there is a path, else a local program.
+fn origin(
+    reader: &mut Reader<'_>,
+    config: &Config,
+    users: &Users,
+    name: Option<&str>,
+) -> Option<Origin> {
+    let is_provider = reader.raw("path").is_some();
+    if is_provider && reader.raw("unix_user").is_some() {
+        let label = "a source has either a `path` or a `unix_user`";
+        reader.refuse(Code::Conflict, "unix_user", label);
+    }
+    if is_provider {
+        let provider = ProviderConfig::read(reader, config, name.unwrap_or_default())?;
+        return Some(Origin::Provider(Box::new(provider)));
+    }
+    for key in provider::KEYS.into_iter().skip(1) {
+        if reader.raw(key).is_some() {
+            flow::needless(reader, key, "path = \"/webhooks/...\"");
+        }
+    }
+    let (name, uid) = user(reader, users)?;
+    Some(Origin::User { name, uid })
 }
 
 /// The user, by name or number.
@@ -199,7 +270,7 @@ mod tests {
              silent_after = \"0\"\n",
         );
         let [shop, cron] = sources.as_slice() else { panic!("{sources:?}") };
-        assert_eq!((&*shop.name, &*shop.identity(), &*shop.user), ("shop", "uid:0", "root"));
+        assert_eq!((&*shop.name, &*shop.identity()), ("shop", "uid:0"));
         assert_eq!(shop.place.as_deref(), Some("config.toml:2"));
         let rate = Rate { count: 500, per: Duration::from_secs(1), burst: 1_000 };
         assert_eq!((shop.rate, shop.max_payload), (Some(rate), Some(Size::kib(64))));

@@ -12,6 +12,7 @@ use http::header::USER_AGENT;
 
 use crate::courier::link::RequestBody;
 use crate::courier::push::Job;
+use crate::courier::target::SignatureNames;
 use crate::model::Time;
 use crate::policy::sign::sign;
 
@@ -54,13 +55,14 @@ pub fn build(
         Form::H2 => target.absolute.clone(),
     };
     let headers = request.headers_mut();
+    let from_provider = provider_headers(headers, job);
     if form == Form::H1 {
         headers.insert(HOST, target.host_header.clone());
     }
     headers.insert(CONTENT_TYPE, content_type(job));
     headers.insert(CONTENT_LENGTH, HeaderValue::from(job.event.body.len()));
-    headers.insert(USER_AGENT, user_agent.clone());
-    signature(headers, job, now)?;
+    headers.entry(USER_AGENT).or_insert_with(|| user_agent.clone());
+    signature(headers, job, now, from_provider)?;
     headers.insert(EVENT_TYPE, HeaderValue::try_from(job.event.event_type.as_str())?);
     headers.insert(ATTEMPT, HeaderValue::from(job.attempt));
     headers.insert(DELIVERY_ID, HeaderValue::try_from(job.delivery.to_string())?);
@@ -82,14 +84,44 @@ fn content_type(job: &Job) -> HeaderValue {
     own.unwrap_or_else(|_| HeaderValue::from_static("application/octet-stream"))
 }
 
-fn signature(headers: &mut HeaderMap, job: &Job, now: Time) -> Result<(), http::Error> {
+/// The headers of the webhook that the event was, as they came, so that its own signature can
+/// still be checked. Answers whether there are any.
+fn provider_headers(headers: &mut HeaderMap, job: &Job) -> bool {
+    let own = &job.event.attributes.headers;
+    for (name, value) in own {
+        // they were headers when they came
+        if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_str(value)) {
+            headers.append(name, value);
+        }
+    }
+    !own.is_empty()
+}
+
+/// Ours. Where the provider's has the same names, ours begin with `postrider-`.
+fn signature(
+    headers: &mut HeaderMap,
+    job: &Job,
+    now: Time,
+    from_provider: bool,
+) -> Result<(), http::Error> {
     let target = &job.target;
+    let names = &target.names;
+    let taken = from_provider
+        && [&names.id, &names.timestamp, &names.signature]
+            .iter()
+            .any(|name| headers.contains_key(*name));
+    let own = SignatureNames {
+        id: HeaderName::from_static("postrider-id"),
+        timestamp: HeaderName::from_static("postrider-timestamp"),
+        signature: HeaderName::from_static("postrider-signature"),
+    };
+    let names = if taken { &own } else { names };
     let id = job.event.id.to_string();
     let list = sign(&target.keys, &id, now.as_secs(), &job.event.body);
-    headers.insert(target.names.id.clone(), HeaderValue::try_from(id)?);
-    headers.insert(target.names.timestamp.clone(), HeaderValue::from(now.as_secs()));
+    headers.insert(names.id.clone(), HeaderValue::try_from(id)?);
+    headers.insert(names.timestamp.clone(), HeaderValue::from(now.as_secs()));
     if !list.is_empty() {
-        headers.insert(target.names.signature.clone(), HeaderValue::try_from(list)?);
+        headers.insert(names.signature.clone(), HeaderValue::try_from(list)?);
     }
     Ok(())
 }

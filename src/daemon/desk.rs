@@ -1,7 +1,12 @@
 //! The hub, as the intake sees it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
 
+use serde_json::json;
 use tokio::sync::oneshot;
 
 use crate::admin::Backend;
@@ -9,10 +14,13 @@ use crate::admin::BackendError;
 use crate::admin::metrics::IngestResult;
 use crate::admin::metrics::ListenerSeries;
 use crate::daemon::backend::Office;
+use crate::daemon::clock;
 use crate::daemon::shared::Message;
 use crate::daemon::shared::Shared;
+use crate::engine::About;
 use crate::engine::Admitted;
 use crate::engine::Refusal;
+use crate::engine::Report;
 use crate::engine::SubmitMode;
 use crate::intake::Desk;
 use crate::intake::Outcome;
@@ -21,12 +29,32 @@ use crate::model::EndpointNo;
 use crate::model::EventId;
 use crate::model::Submission;
 use crate::model::Time;
+use crate::policy::scheme::Fault;
+
+/// Requests of one source that have not proved themselves are said once in this time, and counted
+/// always.
+const SAID_EVERY: Duration = Duration::from_secs(1);
 
 /// The hub behind the ingest socket.
 pub(crate) struct IngestDesk {
     pub(crate) shared: Arc<Shared>,
     pub(crate) office: Arc<Office>,
     pub(crate) series: ListenerSeries,
+    /// When it was last said of each source that a request has not proved itself.
+    pub(crate) unverified: Mutex<HashMap<Arc<str>, Time>>,
+}
+
+impl IngestDesk {
+    /// Whether it is said once more of this source: whoever knocks cannot fill the log.
+    fn may_say(&self, identity: &Arc<str>) -> bool {
+        let now = self.shared.clock.now();
+        let mut said = self.unverified.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.get(identity).is_some_and(|last| now.since(*last) < SAID_EVERY) {
+            return false;
+        }
+        said.insert(Arc::clone(identity), now);
+        true
+    }
 }
 
 impl Desk for IngestDesk {
@@ -60,6 +88,31 @@ impl Desk for IngestDesk {
 
     fn now(&self) -> Time {
         self.shared.clock.now()
+    }
+
+    fn wall(&self) -> Time {
+        clock::now()
+    }
+
+    fn unverified(&self, name: &str, identity: &Arc<str>, fault: &Fault) {
+        let reason = fault.as_str();
+        if self.may_say(identity) {
+            tracing::warn!(event = "source.unverified", source = name, reason, "{fault}");
+            let data = json!({ "source": name, "source_id": &**identity, "reason": reason });
+            let about = About::Source(Arc::clone(identity));
+            let report = Report { kind: "source.verification_failed", about, data };
+            // the hub may be gone: then nothing is told any more
+            drop(self.shared.hub.send(Message::Report(report)));
+        }
+    }
+
+    fn said_otherwise(&self, name: &str, first: EventId) {
+        tracing::warn!(
+            event = "source.said_otherwise",
+            source = name,
+            event_id = %first,
+            "a request bears the id of this event and says something else: the first one counts",
+        );
     }
 
     fn request_id(&self) -> String {

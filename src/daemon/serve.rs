@@ -1,7 +1,9 @@
-//! Serving HTTP/1.1 on a unix socket: bounded in connections and in time.
+//! Serving HTTP/1.1 on a socket: bounded in connections and in time.
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +16,10 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use hyper_util::rt::TokioTimer;
+use tokio::io::AsyncRead;
+use tokio::io::AsyncWrite;
+use tokio::net::TcpListener;
+use tokio::net::TcpStream;
 use tokio::net::UnixListener;
 use tokio::net::UnixStream;
 use tokio::sync::Semaphore;
@@ -38,14 +44,48 @@ pub(crate) struct Limits {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Uid(pub(crate) u32);
 
+/// Where connections come in.
+pub(crate) trait Listener: Send + 'static {
+    /// A connection.
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+    /// Who is at its other end.
+    type Peer: Copy + Send + Sync + 'static;
+
+    /// The next connection.
+    fn next(&self) -> impl Future<Output = io::Result<(Self::Stream, Self::Peer)>> + Send;
+}
+
+impl Listener for UnixListener {
+    type Stream = UnixStream;
+    type Peer = Uid;
+
+    async fn next(&self) -> io::Result<(UnixStream, Uid)> {
+        let (stream, _) = self.accept().await?;
+        let peer = Uid(stream.peer_cred()?.uid());
+        Ok((stream, peer))
+    }
+}
+
+impl Listener for TcpListener {
+    type Stream = TcpStream;
+    type Peer = SocketAddr;
+
+    async fn next(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let (stream, peer) = self.accept().await?;
+        stream.set_nodelay(true)?;
+        Ok((stream, peer))
+    }
+}
+
 /// Accepts and serves until `stop` turns true; then lets requests under way end.
-pub(crate) async fn serve<H, F, B>(
-    listener: UnixListener,
+pub(crate) async fn serve<L, H, F, B>(
+    listener: L,
     limits: Limits,
     handler: H,
     mut stop: watch::Receiver<bool>,
 ) where
-    H: Fn(Uid, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    L: Listener + Sync,
+    H: Fn(L::Peer, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: std::error::Error + Send + Sync + 'static,
@@ -58,11 +98,10 @@ pub(crate) async fn serve<H, F, B>(
             accepted = accept(&listener, &places) => accepted,
             Some(_) = connections.join_next() => continue,
         };
-        let Some((stream, place)) = accepted else { continue };
-        let Ok(peer) = stream.peer_cred() else { continue };
+        let Some((stream, peer, place)) = accepted else { continue };
         let (handler, stop) = (handler.clone(), stop.clone());
         connections.spawn(async move {
-            connection(stream, Uid(peer.uid()), limits, handler, stop).await;
+            connection(stream, peer, limits, handler, stop).await;
             drop(place);
         });
     }
@@ -70,13 +109,13 @@ pub(crate) async fn serve<H, F, B>(
     while connections.join_next().await.is_some() {}
 }
 
-async fn accept(
-    listener: &UnixListener,
+async fn accept<L: Listener>(
+    listener: &L,
     places: &Arc<Semaphore>,
-) -> Option<(UnixStream, tokio::sync::OwnedSemaphorePermit)> {
+) -> Option<(L::Stream, L::Peer, tokio::sync::OwnedSemaphorePermit)> {
     let place = Arc::clone(places).acquire_owned().await.ok()?;
-    match listener.accept().await {
-        Ok((stream, _)) => Some((stream, place)),
+    match listener.next().await {
+        Ok((stream, peer)) => Some((stream, peer, place)),
         Err(error) => {
             tracing::warn!(event = "listener.failed", %error, "cannot accept a connection");
             tokio::time::sleep(ACCEPT_AGAIN).await;
@@ -85,20 +124,22 @@ async fn accept(
     }
 }
 
-async fn connection<H, F, B>(
-    stream: UnixStream,
-    uid: Uid,
+async fn connection<S, P, H, F, B>(
+    stream: S,
+    peer: P,
     limits: Limits,
     handler: H,
     mut stop: watch::Receiver<bool>,
 ) where
-    H: Fn(Uid, Request<Incoming>) -> F,
+    S: AsyncRead + AsyncWrite + Unpin,
+    P: Copy,
+    H: Fn(P, Request<Incoming>) -> F,
     F: Future<Output = Response<B>>,
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: std::error::Error + Send + Sync + 'static,
 {
     let service = service_fn(|request| {
-        let answer = handler(uid, request);
+        let answer = handler(peer, request);
         async { Ok::<_, Infallible>(answer.await) }
     });
     let connection = http1::Builder::new()

@@ -1,15 +1,20 @@
-//! What is served where: the intake on one socket, the management API on the other.
+//! What is served where: the intake on one socket, the management API on another, and providers'
+//! webhooks on a third, if they come in.
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::Mutex;
 use std::sync::OnceLock;
 
 use axum::body::Body;
 use http::Request;
 use hyper::body::Incoming;
+use tokio::net::TcpListener;
 use tokio::net::UnixListener;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tower::ServiceExt;
 
 use crate::admin;
@@ -17,6 +22,8 @@ use crate::admin::Actor;
 use crate::config;
 use crate::config::Config;
 use crate::config::SourceConfig;
+use crate::config::secret::Secret;
+use crate::config::sources::TypeRule;
 use crate::config::value;
 use crate::daemon::backend::Office;
 use crate::daemon::desk::IngestDesk;
@@ -24,15 +31,18 @@ use crate::daemon::serve;
 use crate::daemon::serve::Limits;
 use crate::daemon::serve::Uid;
 use crate::daemon::shared::Shared;
+use crate::daemon::sockets::HttpSocket;
 use crate::daemon::sockets::Socket;
 use crate::daemon::sockets::Sockets;
 use crate::intake::Idempotency;
 use crate::intake::Intake;
 use crate::intake::Peer;
+use crate::intake::Provider;
 use crate::intake::Settings;
 use crate::intake::SourceTerms;
+use crate::policy::scheme::Key;
 
-/// Starts both servers. The future ends when both have.
+/// Starts the servers. The future ends when all have.
 ///
 /// # Errors
 /// If a socket cannot be handed to the runtime.
@@ -44,10 +54,11 @@ pub(crate) fn start(
     intake: &OnceLock<Arc<Intake<IngestDesk>>>,
 ) -> io::Result<impl Future<Output = ()> + use<>> {
     let limits = limits(&shared.rules.load().config);
-    let Sockets { ingest, admin } = sockets;
+    let Sockets { ingest, admin, http } = sockets;
     let ingest_listener = listener(&ingest)?;
     let admin_listener = listener(&admin)?;
     let intake = Arc::clone(intake.get_or_init(|| Arc::new(new_intake(shared, office))));
+    let http = http.map(|http| serve_http(http, &intake, limits, stop)).transpose()?;
     let stop_ingest = stop.clone();
     let ingest = tokio::spawn(async move {
         serve_ingest(intake, ingest_listener, limits, stop_ingest).await;
@@ -62,6 +73,9 @@ pub(crate) fn start(
     });
     Ok(async {
         let _ = tokio::join!(ingest, admin);
+        if let Some(http) = http {
+            let _ = http.await;
+        }
     })
 }
 
@@ -85,6 +99,7 @@ pub(crate) fn intake_settings(config: &Config) -> Settings {
         batch_bytes_max: ingest.max_batch_bytes.in_memory(),
         rate_max: ingest.rate_max(),
         sources: config.sources.iter().map(|one| (one.identity(), terms(one))).collect(),
+        providers: config.sources.iter().filter_map(provider).collect(),
         hops_max: ingest.max_hops,
         json_only: ingest.require_json,
         idempotency: match ingest.idempotency {
@@ -105,14 +120,71 @@ fn terms(source: &SourceConfig) -> SourceTerms {
     }
 }
 
+/// A source as a provider, by its path.
+fn provider(source: &SourceConfig) -> Option<(String, Provider)> {
+    let provider = source.provider()?;
+    let (fixed_type, event_type) = match &provider.event_type {
+        TypeRule::Fixed(fixed) => (Some(fixed.clone()), Vec::new()),
+        TypeRule::Found(places) => (None, places.clone()),
+    };
+    // the configuration has read each of them by the same scheme
+    let key = |secret: &Secret| Key::parse(&provider.scheme, secret.expose()).ok();
+    let provider = Provider {
+        name: Arc::clone(&source.name),
+        identity: source.identity(),
+        scheme: Arc::clone(&provider.scheme),
+        keys: provider.secrets.iter().filter_map(key).collect(),
+        tolerance: provider.tolerance,
+        external_url: provider.external_url.clone(),
+        fixed_type,
+        event_type,
+        type_prefix: provider.type_prefix.clone(),
+    };
+    Some((source.provider()?.path.clone(), provider))
+}
+
 fn new_intake(shared: &Arc<Shared>, office: &Arc<Office>) -> Intake<IngestDesk> {
     let settings = intake_settings(&shared.rules.load().config);
     let desk = IngestDesk {
         shared: Arc::clone(shared),
         office: Arc::clone(office),
         series: shared.metrics.listener("ingest"),
+        unverified: Mutex::default(),
     };
     Intake::new(Arc::new(desk), settings)
+}
+
+/// Providers, or a reverse proxy that stands before them.
+fn serve_http(
+    http: HttpSocket,
+    intake: &Arc<Intake<IngestDesk>>,
+    limits: Limits,
+    stop: &watch::Receiver<bool>,
+) -> io::Result<JoinHandle<()>> {
+    let (intake, stop) = (Arc::clone(intake), stop.clone());
+    match http {
+        HttpSocket::Tcp(listener) => {
+            let listener = TcpListener::from_std(listener)?;
+            let address = listener.local_addr()?;
+            tracing::info!(event = "listener.ready", listener = "http", %address);
+            let handler = move |_: SocketAddr, request: Request<Incoming>| {
+                let intake = Arc::clone(&intake);
+                async move { intake.receive(request).await }
+            };
+            Ok(tokio::spawn(serve::serve(listener, limits, handler, stop)))
+        }
+        HttpSocket::Unix(socket) => {
+            let listener = listener(&socket)?;
+            let handler = move |_: Uid, request: Request<Incoming>| {
+                let intake = Arc::clone(&intake);
+                async move { intake.receive(request).await }
+            };
+            Ok(tokio::spawn(async move {
+                serve::serve(listener, limits, handler, stop).await;
+                drop(socket);
+            }))
+        }
+    }
 }
 
 async fn serve_ingest(

@@ -1,6 +1,8 @@
-//! The two unix sockets: inherited from systemd by name, or bound here.
+//! The sockets: inherited from systemd by name, or bound here.
 
 use std::io;
+use std::net::SocketAddr;
+use std::net::TcpListener;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
@@ -12,6 +14,7 @@ use rustix::fs::Gid;
 use rustix::fs::Mode;
 
 use crate::config::sections::Listen;
+use crate::config::value::HttpListener;
 
 /// Connections that the kernel keeps waiting for us is its own matter; the file is ours to remove.
 #[derive(Debug)]
@@ -21,11 +24,19 @@ pub(crate) struct Socket {
     own: Option<PathBuf>,
 }
 
-/// The sockets for submitting and for managing.
+/// Where providers' webhooks come in.
+#[derive(Debug)]
+pub(crate) enum HttpSocket {
+    Tcp(TcpListener),
+    Unix(Socket),
+}
+
+/// The sockets for submitting and for managing, and that for webhooks, if they come in.
 #[derive(Debug)]
 pub(crate) struct Sockets {
     pub(crate) ingest: Socket,
     pub(crate) admin: Socket,
+    pub(crate) http: Option<HttpSocket>,
 }
 
 /// Why there is no socket.
@@ -43,6 +54,20 @@ pub(crate) enum SocketError {
     /// It cannot be made.
     #[error("{0}: {1}")]
     Bind(PathBuf, io::Error),
+    /// The address cannot be listened at.
+    #[error("listen.http: {0}: {1}{hint}", hint = hint(.0, .1))]
+    Address(SocketAddr, io::Error),
+}
+
+/// What to do about an address that cannot be listened at.
+fn hint(address: &SocketAddr, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            let port = address.port();
+            format!(": under systemd, a drop-in of the unit needs SocketBindAllow=tcp:{port}")
+        }
+        _ => String::new(),
+    }
 }
 
 impl Sockets {
@@ -69,7 +94,28 @@ impl Sockets {
             let nonblocking = socket.listener.set_nonblocking(true);
             nonblocking.map_err(|error| SocketError::Inherited("socket", error))?;
         }
-        Ok(Sockets { ingest, admin })
+        Ok(Sockets { ingest, admin, http: http(listen)? })
+    }
+}
+
+/// The socket for webhooks. One on which a reverse proxy connects belongs to the group of those
+/// that may submit.
+fn http(listen: &Listen) -> Result<Option<HttpSocket>, SocketError> {
+    match &listen.http {
+        HttpListener::Off => Ok(None),
+        HttpListener::Tcp(address) => {
+            let failed = |error| SocketError::Address(*address, error);
+            let listener = TcpListener::bind(address).map_err(failed)?;
+            listener.set_nonblocking(true).map_err(failed)?;
+            Ok(Some(HttpSocket::Tcp(listener)))
+        }
+        HttpListener::Unix(socket) => {
+            let path = socket.path();
+            let socket = bind(path, listen.ingest_mode.get(), &listen.ingest_group)?;
+            let nonblocking = socket.listener.set_nonblocking(true);
+            nonblocking.map_err(|error| SocketError::Bind(path.to_owned(), error))?;
+            Ok(Some(HttpSocket::Unix(socket)))
+        }
     }
 }
 

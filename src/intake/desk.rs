@@ -1,6 +1,7 @@
 //! What the intake needs of the hub.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use crate::engine::Admitted;
 use crate::engine::Refusal;
@@ -10,6 +11,7 @@ use crate::model::EventId;
 use crate::model::Submission;
 use crate::model::Time;
 use crate::model::view::EventView;
+use crate::policy::scheme::Fault;
 
 /// What a submitter may see of an event.
 #[derive(Debug)]
@@ -50,6 +52,15 @@ pub trait Desk: Send + Sync + 'static {
 
     /// The time.
     fn now(&self) -> Time;
+
+    /// The wall clock's time, which others' clocks are compared with.
+    fn wall(&self) -> Time;
+
+    /// A request of a provider has not proved itself.
+    fn unverified(&self, name: &str, identity: &Arc<str>, fault: &Fault);
+
+    /// A request of a provider has the id of an event that says something else.
+    fn said_otherwise(&self, name: &str, first: EventId);
 
     /// A new id for a request.
     fn request_id(&self) -> String;

@@ -74,6 +74,7 @@ pub(super) fn read(text: &[u8], source: &Arc<str>) -> Item {
         tags: envelope.tags.into_iter().collect(),
         metadata: envelope.metadata.into_iter().collect(),
         cloudevents: Vec::new(),
+        headers: Vec::new(),
     };
     said.faults.extend(attributes::check(&said.attributes));
     said.submission(event_type, payload, source)

@@ -12,6 +12,8 @@
 //! | `POST /v1/events` | one event in a JSON envelope, or CloudEvents (structured, binary, batch) |
 //! | `POST /v1/events:batch` | up to `max_batch` envelopes, as NDJSON or a JSON array |
 //! | `GET /v1/events/{id}` | what became of an event of one's own |
+//!
+//! Providers' webhooks come in elsewhere, at the paths of their sources ([`webhook`]).
 
 pub mod answer;
 mod attributes;
@@ -26,12 +28,14 @@ mod results;
 mod said;
 mod service;
 mod terms;
+pub mod webhook;
 
 pub use desk::Desk;
 pub use desk::Outcome;
 pub use desk::Own;
 pub use service::Intake;
 pub use service::Peer;
+pub use webhook::Provider;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -52,7 +56,7 @@ pub enum Idempotency {
 }
 
 /// Limits and habits of the intake.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Settings {
     /// The largest payload, in bytes.
     pub payload_bytes_max: usize,
@@ -64,6 +68,8 @@ pub struct Settings {
     pub rate_max: Option<Rate>,
     /// What sources with names are held to besides, by identity.
     pub sources: HashMap<Arc<str>, SourceTerms>,
+    /// The sources whose webhooks come in, by path.
+    pub providers: HashMap<String, Provider>,
     /// The most relays that an event may have passed through.
     pub hops_max: u8,
     /// Whether payloads must be JSON.

@@ -36,13 +36,14 @@ use crate::intake::results::refused_as_a_whole;
 use crate::intake::terms::Terms;
 use crate::model::DeliveryId;
 use crate::model::Submission;
+use crate::model::Time;
 use crate::model::problem::Code;
 use crate::model::view::Accepted;
 use crate::model::view::AcceptedDelivery;
 use crate::model::view::Problem;
 
 /// Says that the answer is that of an earlier request.
-const REPLAYED: &str = "idempotent-replayed";
+pub(super) const REPLAYED: &str = "idempotent-replayed";
 /// Room for the JSON around one payload of the largest size.
 const ENVELOPE_BYTES: usize = 64 << 10;
 
@@ -56,8 +57,8 @@ pub struct Peer {
 /// Turns requests into submissions and their fate into answers.
 #[derive(Debug)]
 pub struct Intake<D> {
-    desk: Arc<D>,
-    settings: ArcSwap<Settings>,
+    pub(super) desk: Arc<D>,
+    pub(super) settings: ArcSwap<Settings>,
     rates: Rates,
 }
 
@@ -80,9 +81,20 @@ impl<D: Desk> Intake<D> {
         B::Error: std::error::Error + Send + Sync + 'static,
     {
         let began = self.desk.now();
-        let request_id = self.desk.request_id();
         let mut seen = Seen::default();
         let answered = self.route(peer, request, &mut seen).await;
+        self.conclude(&peer.source, answered, &seen, began)
+    }
+
+    /// Gives an answer its id, and counts it.
+    pub(super) fn conclude(
+        &self,
+        source: &Arc<str>,
+        answered: Result<Answer, Rejection>,
+        seen: &Seen,
+        began: Time,
+    ) -> Answer {
+        let request_id = self.desk.request_id();
         let (mut answer, code) = match answered {
             Ok(answer) => (answer, None),
             Err(Rejection { problem, wait }) => {
@@ -97,7 +109,7 @@ impl<D: Desk> Intake<D> {
         let outcome = match code {
             Some(code) => {
                 if seen.events > 0 {
-                    self.desk.refused(&peer.source, &code, seen.events);
+                    self.desk.refused(source, &code, seen.events);
                 }
                 Outcome::Refused(code)
             }
@@ -272,7 +284,12 @@ impl<D: Desk> Intake<D> {
     }
 
     /// Refuses events of a source that sends them faster than it may.
-    fn pace(&self, source: &Arc<str>, events: usize, terms: &Terms<'_>) -> Result<(), Rejection> {
+    pub(super) fn pace(
+        &self,
+        source: &Arc<str>,
+        events: usize,
+        terms: &Terms<'_>,
+    ) -> Result<(), Rejection> {
         let Some(rate) = terms.rate() else { return Ok(()) };
         self.rates.take(source, events, &rate, self.desk.now()).map_err(|wait| {
             let (limit, millis) = (terms.too_fast(source, &rate), wait.as_micros().div_ceil(1_000));
@@ -302,11 +319,11 @@ impl<D: Desk> Intake<D> {
 
 /// What is known of a request so far.
 #[derive(Default)]
-struct Seen {
+pub(super) struct Seen {
     /// The length of its body.
-    payload_bytes: usize,
+    pub(super) payload_bytes: usize,
     /// Events that it submits: at least one if it submits any.
-    events: usize,
+    pub(super) events: usize,
 }
 
 /// What a path and its content type say that the body is.
@@ -342,7 +359,7 @@ fn no_such_path(path: &str) -> Problem {
     Problem::new(Code::NotFound, detail)
 }
 
-fn ended() -> Problem {
+pub(super) fn ended() -> Problem {
     Problem::new(Code::Draining, "the daemon ended before the event was safe; try again")
 }
 

@@ -69,6 +69,11 @@ fn check_length(text: &str) -> Result<(), TypeError> {
 }
 
 impl EventType {
+    /// Of what says no type that could be one.
+    pub fn received() -> EventType {
+        EventType("received".into())
+    }
+
     /// Its text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -202,6 +207,9 @@ pub struct Attributes {
     pub metadata: Vec<(String, String)>,
     /// `CloudEvents` attributes that have no place above, as the submitter gave them.
     pub cloudevents: Vec<(String, String)>,
+    /// Headers of the provider whose webhook it is, to be sent on as they came.
+    #[serde(default)]
+    pub headers: Vec<(String, String)>,
 }
 
 /// An event that was admitted. Immutable.

@@ -169,6 +169,20 @@ pub struct HashRule {
     pub sha256: String,
 }
 
+/// What a provider asks before it sends events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Handshake {
+    /// A `url_verification` whose challenge is sent back.
+    Slack,
+    /// An `endpoint.url_validation` whose token is hashed with the secret.
+    Zoom,
+    /// A GET whose challenge is sent back if its token is the secret.
+    Meta,
+    /// Pings, of interactions and of webhooks.
+    Discord,
+}
+
 /// How a provider signs what it sends.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -214,6 +228,13 @@ pub struct Scheme {
     /// Where its type stands; the first that is there counts.
     #[serde(default)]
     pub event_type: Vec<Place>,
+    /// What a request is known by, where its identity is not enough: the signature does not cover
+    /// that, but this.
+    #[serde(default)]
+    pub replay_id: Vec<Place>,
+    /// What the provider asks before it sends events.
+    #[serde(default)]
+    pub handshake: Option<Handshake>,
     /// The signature does not cover the body: a request that is known by its identity may say
     /// something else than the first one did.
     #[serde(default)]
@@ -258,6 +279,11 @@ impl Scheme {
     /// Whether what is signed names the URL of the request, so that it must be known from outside.
     pub fn needs_url(&self) -> bool {
         self.signed.has_url() || self.is_message_signature()
+    }
+
+    /// Where that stands by which a request is told from another.
+    pub fn known_by(&self) -> &[Place] {
+        if self.replay_id.is_empty() { &self.event_id } else { &self.replay_id }
     }
 
     fn is_message_signature(&self) -> bool {

@@ -29,3 +29,4 @@ mod start;
 mod stop;
 mod systemd;
 mod tools;
+mod webhooks;

@@ -1,9 +1,13 @@
 //! A client of the daemon's sockets.
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::io;
 use std::io::BufReader;
+use std::io::Read;
 use std::io::Write;
+use std::net::SocketAddr;
+use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
@@ -29,7 +33,12 @@ pub(crate) struct Answer {
 
 /// A connection that is kept.
 #[derive(Debug)]
-pub(crate) struct Connection(BufReader<UnixStream>);
+pub(crate) struct Connection(BufReader<Box<dyn Wire>>);
+
+/// Either kind of socket.
+trait Wire: Read + Write + Send + Debug {}
+
+impl<T: Read + Write + Send + Debug> Wire for T {}
 
 impl Request {
     pub(crate) fn new(method: &str, path: &str) -> Request {
@@ -38,6 +47,10 @@ impl Request {
 
     pub(crate) fn post(path: &str, body: impl AsRef<[u8]>) -> Request {
         Request { body: body.as_ref().to_vec(), ..Request::new("POST", path) }
+    }
+
+    pub(crate) fn body(self, body: Vec<u8>) -> Request {
+        Request { body, ..self }
     }
 
     pub(crate) fn header(mut self, name: &str, value: &str) -> Request {
@@ -55,7 +68,13 @@ impl Connection {
     pub(crate) fn open(socket: &Path) -> io::Result<Connection> {
         let stream = UnixStream::connect(socket)?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        Ok(Connection(BufReader::new(stream)))
+        Ok(Connection(BufReader::new(Box::new(stream))))
+    }
+
+    pub(crate) fn dial(address: SocketAddr) -> io::Result<Connection> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        Ok(Connection(BufReader::new(Box::new(stream))))
     }
 
     /// Sends a request and waits for its answer.

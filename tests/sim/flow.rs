@@ -233,8 +233,9 @@ impl World {
     /// What is tried while the breaker is open is no step of the plan.
     pub fn check_probe(&self, delivery: DeliveryId, step: &Step) {
         let StepKind::Attempt(attempt) = &step.kind else { return };
-        let entry = self.told.get(&delivery.endpoint);
-        let Some(open) = entry.and_then(|entry| entry.state.open) else { return };
+        // what another attempt has decided just before need not be safe yet
+        let state = self.decided.get(&delivery.endpoint);
+        let Some(open) = state.and_then(|state| state.open) else { return };
         let endpoint = self.endpoints.iter().find(|e| e.no == delivery.endpoint).unwrap();
         let failed = signs::sign(attempt).is_failure();
         if !failed || endpoint.flow.breaker.is_none() || step.at < open.until {

@@ -20,6 +20,7 @@ use postrider::model::Due;
 use postrider::model::Endpoint;
 use postrider::model::EndpointEntry;
 use postrider::model::EndpointNo;
+use postrider::model::EndpointState;
 use postrider::model::Progress;
 use postrider::model::Receipt;
 use postrider::model::Record;
@@ -100,6 +101,8 @@ pub struct World {
     pub writing: bool,
     /// What the engine has been told of endpoints.
     pub told: BTreeMap<EndpointNo, EndpointEntry>,
+    /// What it has decided of endpoints, in the order of its commits, safe or not.
+    pub decided: BTreeMap<EndpointNo, EndpointState>,
     /// When the process is to be woken.
     pub alarm: Option<Time>,
     pub agenda: BTreeMap<(Time, u64), Happening>,
@@ -228,6 +231,11 @@ impl World {
                     self.applied.check_kept();
                 }
             }
+            for record in &records {
+                if let Record::Endpoint(entry) = record {
+                    self.decided.insert(entry.no, entry.state.clone());
+                }
+            }
             self.syncing.push((ticket, records, receipts));
         }
         let wait = Duration::from_micros(self.rng.u64(500..20_000));
@@ -314,6 +322,7 @@ impl World {
         self.bug.in_endpoints(&mut endpoints);
         self.alarm = None;
         self.told = self.disk.entries.clone();
+        self.decided = self.told.iter().map(|(no, entry)| (*no, entry.state.clone())).collect();
         let seed = self.rng.u64(..);
         self.reported.clear();
         let limits = self.bug.in_limits(self.limits.clone());

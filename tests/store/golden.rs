@@ -47,6 +47,7 @@ fn head() -> layout::EventHead {
         tags: pair("area", "north"),
         metadata: pair("note", "fragile"),
         cloudevents: pair("subject", "order"),
+        headers: vec![("x-topic".into(), "orders/create".into())],
     };
     let order = |no, key, version| Order { endpoint: EndpointNo(no), key: OrderKey(key), version };
     event.orders = vec![order(3, u64::MAX, Some(300)), order(300, 1, None)];

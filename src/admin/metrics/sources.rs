@@ -20,7 +20,8 @@ use crate::model::Code;
 const SOURCES_MAX: usize = 200;
 /// What those that have no name share; no source can have it as its name.
 const LOCAL: &str = "local";
-const REASONS: [&str; 5] = ["type_not_allowed", "too_large", "rate_limited", "overloaded", "other"];
+const REASONS: [&str; 6] =
+    ["type_not_allowed", "too_large", "rate_limited", "overloaded", "other", "unverified"];
 
 /// The series of one source; cheap to clone.
 #[derive(Clone, Debug)]
@@ -44,6 +45,7 @@ impl SourceSeries {
     pub fn events_refused(&self, code: Option<Code>, count: u64) {
         let place = match (code, code.map(Code::status)) {
             (Some(Code::TypeNotAllowed), _) => 0,
+            (Some(Code::Unauthenticated), _) => 5,
             (_, Some(413)) => 1,
             (_, Some(429)) => 2,
             (_, Some(503)) => 3,

@@ -67,6 +67,7 @@ fn source() -> SourceView {
         name: "shop".into(),
         id: "uid:1000".into(),
         unix_user: Some("shop-api".into()),
+        path: None,
         description: None,
         types: vec!["order.*".into()],
         max_payload_bytes: 65_536,

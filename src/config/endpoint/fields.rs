@@ -19,6 +19,7 @@ use crate::config::header::Headers;
 use crate::config::reader::Reader;
 use crate::config::secret;
 use crate::config::secret::Secret;
+use crate::config::secret::SecretError;
 use crate::config::secret::SecretRef;
 use crate::config::value::Dur;
 use crate::model::TypeGlob;
@@ -140,6 +141,20 @@ pub(in crate::config) fn types(reader: &mut Reader<'_>) -> Vec<TypeGlob> {
 
 /// `secret`, or each of `secrets`.
 pub(super) fn secrets(reader: &mut Reader<'_>, config: &Config) -> Vec<Secret> {
+    if reader.raw("secret").is_none() && reader.raw("secrets").is_none() {
+        let path = reader.path("");
+        let title = "requests to this endpoint will not be signed".to_owned();
+        let warning = Draft::warning(Code::Unsafe, &path, title, "no `secret`".to_owned());
+        reader.note(warning.help("make one with: postrider secret generate").at_key());
+    }
+    each_secret(reader, |value| config.vault.secret(value))
+}
+
+/// `secret`, or each of `secrets`, as `read` understands it.
+pub(in crate::config) fn each_secret(
+    reader: &mut Reader<'_>,
+    read: impl Fn(&Value) -> Result<(Secret, Option<String>), SecretError>,
+) -> Vec<Secret> {
     let found: Vec<(String, &Value)> = match (reader.raw("secret"), reader.raw("secrets")) {
         (Some(_), Some(_)) => {
             reader.refuse(Code::Conflict, "secret", "give either `secret` or `secrets`");
@@ -155,18 +170,12 @@ pub(super) fn secrets(reader: &mut Reader<'_>, config: &Config) -> Vec<Secret> {
             reader.refuse(Code::Type, "secrets", label);
             Vec::new()
         }
-        (None, None) => {
-            let path = reader.path("");
-            let title = "requests to this endpoint will not be signed".to_owned();
-            let warning = Draft::warning(Code::Unsafe, &path, title, "no `secret`".to_owned());
-            reader.note(warning.help("make one with: postrider secret generate").at_key());
-            Vec::new()
-        }
+        (None, None) => Vec::new(),
     };
     let mut secrets = Vec::new();
     for (key, value) in found {
         let path = reader.path(&key);
-        match config.vault.secret(value) {
+        match read(value) {
             Ok((secret, unsafe_place)) => {
                 let literal =
                     reader.file_of(&path).filter(|_| secret.reference == SecretRef::Value);

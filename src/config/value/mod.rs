@@ -43,7 +43,7 @@ pub use choice::{OnFailure, Ordering, RetryPlan, TlsVersion, Unmatched};
 pub use duration::Dur;
 pub use net::Cidr;
 pub use pace::Pace;
-pub use place::{Mode, Roots, UnixSocket};
+pub use place::{HttpListener, Mode, Roots, UnixSocket};
 pub use pointer::Pointer;
 pub use size::Size;
 

@@ -2,6 +2,7 @@
 //! certificates.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -11,6 +12,9 @@ pub const SOCKET_PATH_BYTES_MAX: usize = 107;
 
 /// What an address looks like, for error messages.
 const EXPECTED_SOCKET: &str = "\"unix:\" and an absolute path of at most 107 bytes";
+/// What a listener looks like, for error messages.
+const EXPECTED_HTTP: &str =
+    "\"off\", \"tcp:\" and an IP address with a port, or \"unix:\" and an absolute path";
 /// What permission bits look like, for error messages.
 const EXPECTED_MODE: &str = "permission bits as octal text such as \"0660\"";
 
@@ -20,6 +24,18 @@ const EXPECTED_ROOTS: &str = "\"system\" or the absolute path of a PEM file";
 /// A unix socket: `"unix:/run/postrider/ingest.sock"`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnixSocket(PathBuf);
+
+/// Where HTTP is served for others than local programs: `"off"`, `"tcp:127.0.0.1:8420"`, or a unix
+/// socket for a reverse proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HttpListener {
+    /// Nowhere.
+    Off,
+    /// At an address.
+    Tcp(SocketAddr),
+    /// On a unix socket.
+    Unix(UnixSocket),
+}
 
 /// The permission bits of a socket's file: `"0660"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +95,30 @@ impl FromStr for UnixSocket {
     }
 }
 
+impl FromStr for HttpListener {
+    type Err = PlaceError;
+
+    fn from_str(text: &str) -> Result<HttpListener, PlaceError> {
+        let expected = PlaceError(EXPECTED_HTTP);
+        match text.split_once(':') {
+            None if text == "off" => Ok(HttpListener::Off),
+            Some(("tcp", address)) => address.parse().map(HttpListener::Tcp).map_err(|_| expected),
+            Some(("unix", _)) => text.parse().map(HttpListener::Unix).map_err(|_| expected),
+            _ => Err(expected),
+        }
+    }
+}
+
+impl fmt::Display for HttpListener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HttpListener::Off => f.write_str("off"),
+            HttpListener::Tcp(address) => write!(f, "tcp:{address}"),
+            HttpListener::Unix(socket) => socket.fmt(f),
+        }
+    }
+}
+
 impl FromStr for Mode {
     type Err = PlaceError;
 
@@ -123,6 +163,7 @@ impl fmt::Display for Mode {
 }
 
 as_text!(UnixSocket, EXPECTED_SOCKET);
+as_text!(HttpListener, EXPECTED_HTTP);
 as_text!(Mode, EXPECTED_MODE);
 as_text!(Roots, EXPECTED_ROOTS);
 
@@ -138,6 +179,16 @@ mod tests {
         let long = format!("unix:/{}", "x".repeat(107));
         for text in ["/run/a.sock", "unix:a.sock", "unix:", "tcp:127.0.0.1:80", &long] {
             assert!(text.parse::<UnixSocket>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn http_is_off_or_at_an_address_or_a_socket() {
+        for text in ["off", "tcp:127.0.0.1:8420", "tcp:[::1]:0", "unix:/run/postrider/http.sock"] {
+            assert_eq!(text.parse::<HttpListener>().unwrap().to_string(), text);
+        }
+        for text in ["on", "tcp:8420", "tcp:localhost:8420", "127.0.0.1:8420", "unix:x", ""] {
+            assert!(text.parse::<HttpListener>().is_err(), "{text}");
         }
     }
 

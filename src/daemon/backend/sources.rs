@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::admin::backend::Answer;
 use crate::admin::backend::BackendError;
 use crate::config::sections::Ingest;
+use crate::config::sources::Origin;
 use crate::config::value::pace;
 use crate::daemon::backend::stopping;
 use crate::daemon::roster::Named;
@@ -38,7 +39,11 @@ fn view(identity: &Arc<str>, named: &Named, ingest: &Ingest, sight: &Sight) -> S
     SourceView {
         name: source.name.to_string(),
         id: identity.to_string(),
-        unix_user: Some(source.user.clone()),
+        unix_user: match &source.origin {
+            Origin::User { name, .. } => Some(name.clone()),
+            Origin::Provider(_) => None,
+        },
+        path: source.provider().map(|provider| provider.path.clone()),
         description: source.description.clone(),
         types: source.types.iter().map(ToString::to_string).collect(),
         max_payload_bytes: payload_max.get(),

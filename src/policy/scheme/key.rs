@@ -1,7 +1,10 @@
 //! Keys of schemes: what the text of a secret stands for.
 
+use ring::digest;
+use ring::hmac;
 use secrecy::ExposeSecret;
 use secrecy::SecretSlice;
+use subtle::ConstantTimeEq;
 
 use crate::policy::keys::LENIENT;
 use crate::policy::scheme::KeyEncoding;
@@ -82,6 +85,19 @@ impl Key {
             _ => bytes,
         };
         Ok(Key(bytes.into()))
+    }
+
+    /// The HMAC-SHA256 of a text with this key, in hexadecimal.
+    pub fn hmac_hex(&self, text: &[u8]) -> String {
+        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, self.bytes()), text);
+        tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Whether this is the key itself, in a time that says nothing of it.
+    pub fn is(&self, text: &[u8]) -> bool {
+        // hashes are of one length
+        let hash = |bytes: &[u8]| digest::digest(&digest::SHA256, bytes);
+        hash(self.bytes()).as_ref().ct_eq(hash(text).as_ref()).into()
     }
 
     pub(super) fn bytes(&self) -> &[u8] {

@@ -37,7 +37,8 @@ impl<'a> Request<'a> {
         self.url
     }
 
-    pub(super) fn body(&self) -> &'a [u8] {
+    /// The body, byte for byte.
+    pub fn body(&self) -> &'a [u8] {
         self.body
     }
 
