@@ -141,18 +141,40 @@ fn every_key_of_a_source_in_the_example_can_be_uncommented() {
         let line = line.replace("/etc/postrider/secrets/stripe", &place);
         let mut text = "[listen]\nhttp = \"tcp:127.0.0.1:0\"\n[[source]]\n".to_owned();
         let others = if is_provider { provider } else { local };
-        let replaced = |other: &str| other == *key || other == "secret" && *key == "secrets";
+        let replaced = |other: &str| {
+            other == *key
+                || other == "secret" && *key == "secrets"
+                || other == "verify" && matches!(*key, "verify_token" | "tolerance")
+        };
         for (_, needed) in others.iter().filter(|(other, _)| !replaced(other)) {
             text.push_str(&format!("{needed}\n"));
+        }
+        match *key {
+            "verify_token" => text.push_str("verify = \"meta\"\n"),
+            "tolerance" => text.push_str("verify = \"stripe\"\n"),
+            _ => {}
         }
         if *key == "burst" {
             text.push_str("rate = \"1/s\"\n");
         }
-        let loaded = load(&format!("{text}{line}\n"), &[("OLD_SECRET", SECRET)]);
+        let loaded =
+            load(&format!("{text}{line}\n"), &[("OLD_SECRET", SECRET), ("META_TOKEN", "token")]);
         let shown = show(&loaded.unwrap_or_else(|errors| panic!("{errors}")), true);
         assert!(shown.contains("[[source]]\n") && shown.contains("# config.toml:4"), "{shown}");
     }
-    assert_eq!(of_providers, 8);
+    assert_eq!(of_providers, 9);
+}
+
+#[test]
+fn the_secrets_of_a_provider_are_not_shown() {
+    let text = "[listen]\nhttp = \"tcp:127.0.0.1:0\"\n[[source]]\nname = \"a\"\npath = \"/a\"\n\
+                verify = \"meta\"\nsecrets = [{ value = \"s3cret\" }, { env = \"OLD\" }]\n\
+                verify_token = { value = \"t0ken\" }\nexternal_url = \"https://a.example/?k=h1dden\"\n";
+    let shown = show(&load(text, &[("OLD", "0ld")]).unwrap(), true);
+    assert!(shown.contains("verify_token") && shown.contains("env = \"OLD\""), "{shown}");
+    for secret in ["s3cret", "t0ken", "0ld", "h1dden"] {
+        assert!(!shown.contains(secret), "{secret}: {shown}");
+    }
 }
 
 /// The scheme of one's own in the example is one.

@@ -109,7 +109,13 @@ pub fn show(loaded: &Loaded, with_origins: bool) -> String {
         let Shape::Table(keys) = SourceConfig::SHAPE else { continue };
         for (key, _) in keys {
             if let Some(value) = source.definition.get(*key) {
-                page.line(key, &format!("source.{index}.{key}"), &toml(value));
+                let shown = match *key {
+                    "secret" | "verify_token" => redact_secret(value),
+                    "secrets" => redact_secrets(value),
+                    "external_url" => Value::from(redact_query(value.as_str().unwrap_or_default())),
+                    _ => value.clone(),
+                };
+                page.line(key, &format!("source.{index}.{key}"), &toml(&shown));
             }
         }
     }
@@ -148,10 +154,7 @@ impl Page<'_> {
             let shown = match *key {
                 "url" => Value::from(redact_query(endpoint.url.as_str())),
                 "secret" => redact_secret(value),
-                "secrets" => {
-                    let items = value.as_array().map(Vec::as_slice).unwrap_or_default();
-                    Value::from(items.iter().map(redact_secret).collect::<Vec<_>>())
-                }
+                "secrets" => redact_secrets(value),
                 "headers" => redact_headers(value),
                 _ => value.clone(),
             };
@@ -172,6 +175,11 @@ fn redact_secret(value: &Value) -> Value {
         Some(_) => serde_json::json!({ "value": REDACTED }),
         None => value.clone(),
     }
+}
+
+fn redact_secrets(value: &Value) -> Value {
+    let items = value.as_array().map(Vec::as_slice).unwrap_or_default();
+    Value::from(items.iter().map(redact_secret).collect::<Vec<_>>())
 }
 
 fn redact_headers(value: &Value) -> Value {

@@ -100,6 +100,7 @@ impl SourceConfig {
         ("external_url", Shape::Value),
         ("event_type", Shape::Value),
         ("type_prefix", Shape::Value),
+        ("verify_token", Shape::Value),
         ("description", Shape::Value),
         ("types", Shape::Value),
         ("max_payload", Shape::Value),
@@ -134,7 +135,9 @@ impl SourceConfig {
 
     /// Whether it is defined alike, wherever that stands.
     pub(crate) fn is_same(&self, other: &SourceConfig) -> bool {
-        let secrets = |source: &SourceConfig| source.provider().map(|one| one.secrets.clone());
+        let secrets = |source: &SourceConfig| {
+            source.provider().map(|one| (one.secrets.clone(), one.verify_token.clone()))
+        };
         self.definition == other.definition
             && self.uid() == other.uid()
             && secrets(self) == secrets(other)

@@ -23,6 +23,7 @@ use crate::engine::Refusal;
 use crate::engine::Report;
 use crate::engine::SubmitMode;
 use crate::intake::Desk;
+use crate::intake::Listener;
 use crate::intake::Outcome;
 use crate::intake::Own;
 use crate::model::EndpointNo;
@@ -31,8 +32,8 @@ use crate::model::Submission;
 use crate::model::Time;
 use crate::policy::scheme::Fault;
 
-/// Requests of one source that have not proved themselves are said once in this time, and counted
-/// always.
+/// What is odd about the requests of one source is said once in this time. What is refused is
+/// counted always.
 const SAID_EVERY: Duration = Duration::from_secs(1);
 
 /// The hub behind the ingest socket.
@@ -40,20 +41,22 @@ pub(crate) struct IngestDesk {
     pub(crate) shared: Arc<Shared>,
     pub(crate) office: Arc<Office>,
     pub(crate) series: ListenerSeries,
-    /// When it was last said of each source that a request has not proved itself.
-    pub(crate) unverified: Mutex<HashMap<Arc<str>, Time>>,
+    pub(crate) http_series: ListenerSeries,
+    /// When each oddity of the requests of each source was last said.
+    pub(crate) said: Mutex<HashMap<(Arc<str>, &'static str), Time>>,
 }
 
 impl IngestDesk {
-    /// Whether it is said once more of this source: whoever knocks cannot fill the log.
-    fn may_say(&self, identity: &Arc<str>) -> bool {
+    /// Whether this is said once more of a source: whoever knocks cannot fill the log.
+    fn may_say(&self, what: &'static str, identity: &Arc<str>) -> bool {
         let now = self.shared.clock.now();
-        let mut said = self.unverified.lock().unwrap_or_else(PoisonError::into_inner);
-        if said.get(identity).is_some_and(|last| now.since(*last) < SAID_EVERY) {
-            return false;
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (Arc::clone(identity), what);
+        let lately = said.get(&key).is_some_and(|last| now.since(*last) < SAID_EVERY);
+        if !lately {
+            said.insert(key, now);
         }
-        said.insert(Arc::clone(identity), now);
-        true
+        !lately
     }
 }
 
@@ -96,7 +99,7 @@ impl Desk for IngestDesk {
 
     fn unverified(&self, name: &str, identity: &Arc<str>, fault: &Fault) {
         let reason = fault.as_str();
-        if self.may_say(identity) {
+        if self.may_say("unverified", identity) {
             tracing::warn!(event = "source.unverified", source = name, reason, "{fault}");
             let data = json!({ "source": name, "source_id": &**identity, "reason": reason });
             let about = About::Source(Arc::clone(identity));
@@ -106,13 +109,15 @@ impl Desk for IngestDesk {
         }
     }
 
-    fn said_otherwise(&self, name: &str, first: EventId) {
-        tracing::warn!(
-            event = "source.said_otherwise",
-            source = name,
-            event_id = %first,
-            "a request bears the id of this event and says something else: the first one counts",
-        );
+    fn said_otherwise(&self, name: &str, identity: &Arc<str>, first: EventId) {
+        if self.may_say("said_otherwise", identity) {
+            tracing::warn!(
+                event = "source.said_otherwise",
+                source = name,
+                event_id = %first,
+                "a request bears the id of this event and says something else: the first counts",
+            );
+        }
     }
 
     fn request_id(&self) -> String {
@@ -125,13 +130,17 @@ impl Desk for IngestDesk {
         rules.sources.series(source).events_refused(code.parse().ok(), events);
     }
 
-    fn answered(&self, outcome: &Outcome, payload_bytes: usize, began: Time) {
+    fn answered(&self, at: Listener, outcome: &Outcome, payload_bytes: usize, began: Time) {
+        let series = match at {
+            Listener::Ingest => &self.series,
+            Listener::Http => &self.http_series,
+        };
         let result = match outcome {
             Outcome::Taken => IngestResult::Accepted,
             Outcome::Replayed => IngestResult::Duplicate,
             Outcome::Refused(code) => code.parse().map_or(IngestResult::Error, IngestResult::of),
         };
-        self.series.request_answered(result, self.shared.clock.now().since(began));
-        self.series.payload_read(u32::try_from(payload_bytes).unwrap_or(u32::MAX));
+        series.request_answered(result, self.shared.clock.now().since(began));
+        series.payload_read(u32::try_from(payload_bytes).unwrap_or(u32::MAX));
     }
 }

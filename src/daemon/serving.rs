@@ -139,6 +139,7 @@ fn provider(source: &SourceConfig) -> Option<(String, Provider)> {
         fixed_type,
         event_type,
         type_prefix: provider.type_prefix.clone(),
+        verify_token: provider.verify_token.as_ref().and_then(key),
     };
     Some((source.provider()?.path.clone(), provider))
 }
@@ -149,7 +150,8 @@ fn new_intake(shared: &Arc<Shared>, office: &Arc<Office>) -> Intake<IngestDesk> 
         shared: Arc::clone(shared),
         office: Arc::clone(office),
         series: shared.metrics.listener("ingest"),
-        unverified: Mutex::default(),
+        http_series: shared.metrics.listener("http"),
+        said: Mutex::default(),
     };
     Intake::new(Arc::new(desk), settings)
 }

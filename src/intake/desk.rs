@@ -24,6 +24,15 @@ pub enum Own {
     Failed,
 }
 
+/// Where a request came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listener {
+    /// At the socket of local programs.
+    Ingest,
+    /// Where providers' webhooks come in.
+    Http,
+}
+
 /// What became of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -60,7 +69,7 @@ pub trait Desk: Send + Sync + 'static {
     fn unverified(&self, name: &str, identity: &Arc<str>, fault: &Fault);
 
     /// A request of a provider has the id of an event that says something else.
-    fn said_otherwise(&self, name: &str, first: EventId);
+    fn said_otherwise(&self, name: &str, identity: &Arc<str>, first: EventId);
 
     /// A new id for a request.
     fn request_id(&self) -> String;
@@ -69,5 +78,5 @@ pub trait Desk: Send + Sync + 'static {
     fn refused(&self, source: &str, code: &str, events: usize);
 
     /// A request was answered: for metrics.
-    fn answered(&self, outcome: &Outcome, payload_bytes: usize, began: Time);
+    fn answered(&self, at: Listener, outcome: &Outcome, payload_bytes: usize, began: Time);
 }

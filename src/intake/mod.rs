@@ -31,6 +31,7 @@ mod terms;
 pub mod webhook;
 
 pub use desk::Desk;
+pub use desk::Listener;
 pub use desk::Outcome;
 pub use desk::Own;
 pub use service::Intake;

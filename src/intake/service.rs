@@ -11,10 +11,12 @@ use http::Method;
 use http::Request;
 use http::StatusCode;
 use hyper::body::Body;
+use tokio::sync::Semaphore;
 
 use crate::engine::Admitted;
 use crate::engine::SubmitMode;
 use crate::intake::Desk;
+use crate::intake::Listener;
 use crate::intake::Outcome;
 use crate::intake::Own;
 use crate::intake::Settings;
@@ -34,6 +36,8 @@ use crate::intake::results::Results;
 use crate::intake::results::checks_failed;
 use crate::intake::results::refused_as_a_whole;
 use crate::intake::terms::Terms;
+use crate::intake::webhook::BODIES_KIB_MAX;
+use crate::intake::webhook::Proofs;
 use crate::model::DeliveryId;
 use crate::model::Submission;
 use crate::model::Time;
@@ -60,13 +64,17 @@ pub struct Intake<D> {
     pub(super) desk: Arc<D>,
     pub(super) settings: ArcSwap<Settings>,
     rates: Rates,
+    pub(super) proofs: Proofs,
+    /// Room for the bodies of webhooks, in KiB.
+    pub(super) bodies: Arc<Semaphore>,
 }
 
 impl<D: Desk> Intake<D> {
     /// An intake in front of the hub.
     pub fn new(desk: Arc<D>, settings: Settings) -> Intake<D> {
         let settings = ArcSwap::from_pointee(settings);
-        Intake { desk, settings, rates: Rates::default() }
+        let bodies = Arc::new(Semaphore::new(BODIES_KIB_MAX));
+        Intake { desk, settings, rates: Rates::default(), proofs: Proofs::default(), bodies }
     }
 
     /// Changes limits and habits for requests from now on.
@@ -83,13 +91,13 @@ impl<D: Desk> Intake<D> {
         let began = self.desk.now();
         let mut seen = Seen::default();
         let answered = self.route(peer, request, &mut seen).await;
-        self.conclude(&peer.source, answered, &seen, began)
+        self.conclude((&peer.source, Listener::Ingest), answered, &seen, began)
     }
 
     /// Gives an answer its id, and counts it.
     pub(super) fn conclude(
         &self,
-        source: &Arc<str>,
+        (source, listener): (&Arc<str>, Listener),
         answered: Result<Answer, Rejection>,
         seen: &Seen,
         began: Time,
@@ -116,7 +124,7 @@ impl<D: Desk> Intake<D> {
             None if answer.headers().contains_key(REPLAYED) => Outcome::Replayed,
             None => Outcome::Taken,
         };
-        self.desk.answered(&outcome, seen.payload_bytes, began);
+        self.desk.answered(listener, &outcome, seen.payload_bytes, began);
         answer
     }
 

@@ -8,14 +8,19 @@
 //! |---|---|
 //! | 200, empty | it is safe, now or since an earlier request: `postrider-event-id` names it |
 //! | 401 | it does not prove itself; why is for the log, not for the sender |
-//! | 404, 405, 413, 415 | the path, the method, the length or the form is not that of a webhook |
+//! | 400, 404, 405, 408, 413, 415, 508 | it is not of the form of a webhook, too long or too slow |
+//! | 403, 422 | its type is not allowed |
 //! | 429, 503 | later: `Retry-After` says when |
 //!
-//! A request is known by the provider's own id of the event, else by its body, as long as
-//! idempotency keys are kept. What is known gets the first answer and has no second effect.
+//! A request is known by the provider's own id of the event where that is signed, else by its body,
+//! as long as idempotency keys are kept; and by what was signed, as long as its time fits
+//! ([`proofs`]). What is known gets the first answer and has no second effect.
 
 mod event;
 mod handshake;
+mod proofs;
+
+pub(super) use proofs::Proofs;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,12 +34,14 @@ use http::StatusCode;
 use http::header;
 use http_body_util::Full;
 use hyper::body::Body;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::engine::Admitted;
 use crate::engine::Refusal;
 use crate::engine::SubmitMode;
 use crate::intake::Desk;
 use crate::intake::Intake;
+use crate::intake::Listener;
 use crate::intake::answer;
 use crate::intake::answer::Answer;
 use crate::intake::answer::Rejection;
@@ -53,8 +60,11 @@ use crate::policy::scheme::Scheme;
 
 /// Says which event a request has become.
 const EVENT_ID: &str = "postrider-event-id";
-/// Who is charged with requests to paths that lead nowhere.
+/// Who sends requests to paths that lead nowhere, as far as they are counted.
 const NOBODY: &str = "webhook:";
+/// Bodies that are being read at once, of all sources together, in KiB: nobody has proved anything
+/// before that.
+pub(super) const BODIES_KIB_MAX: usize = 64 * 1_024;
 
 /// A source whose webhooks come in.
 #[derive(Debug)]
@@ -77,6 +87,8 @@ pub struct Provider {
     pub event_type: Vec<Place>,
     /// What stands before the types of its events.
     pub type_prefix: String,
+    /// What the provider brings when it asks first, where that is not signed.
+    pub verify_token: Option<Key>,
 }
 
 impl<D: Desk> Intake<D> {
@@ -101,7 +113,7 @@ impl<D: Desk> Intake<D> {
             }
             None => Err(Problem::new(Code::NotFound, "nothing is received here").into()),
         };
-        self.conclude(&source, answered, &seen, began)
+        self.conclude((&source, Listener::Http), answered, &seen, began)
     }
 
     async fn take<B>(
@@ -128,22 +140,32 @@ impl<D: Desk> Intake<D> {
         seen.events = 1;
         let most = terms.payload_max();
         let timeout = terms.settings.body_timeout;
+        let _room = self.room(body.size_hint().exact(), most.bytes)?;
         let body = body::read(&head.headers, body, (most.bytes, &most), timeout).await?;
         seen.payload_bytes = body.len();
         let url = provider.url(&head.uri, &head.headers);
         let said = scheme::Request::new(head.method.as_str(), &url, &head.headers, &body);
         let tolerance_s = provider.tolerance.map(|tolerance| tolerance.as_secs());
-        let now = self.desk.wall();
-        if let Err(fault) = provider.scheme.verify(&provider.keys, &said, now, tolerance_s) {
-            self.desk.unverified(&provider.name, &provider.identity, &fault);
-            let detail = "the request does not prove where it comes from";
-            return Err(Problem::new(Code::Unauthenticated, detail).into());
-        }
-        if let Some(answer) = handshake::of(provider, &said) {
+        let (now, scheme) = (self.desk.wall(), &provider.scheme);
+        let proof = match scheme.verify(&provider.keys, &said, now, tolerance_s) {
+            Ok(proof) => proof,
+            Err(fault) => {
+                self.desk.unverified(&provider.name, &provider.identity, &fault);
+                let detail = "the request does not prove where it comes from";
+                return Err(Problem::new(Code::Unauthenticated, detail).into());
+            }
+        };
+        if let Some(answer) = handshake::of(provider, &said, &proof) {
             return Ok(answer);
         }
-        let key = event::key(provider, &said);
-        let mut submission = event::submission(provider, &said, &head.headers, body.clone());
+        let mut key = event::key(provider, &said);
+        if let Some(own) = &key
+            && let Some(tolerance) = provider.tolerance.filter(|_| scheme.has_time())
+        {
+            let proof = (Arc::clone(&provider.identity), proof.hash);
+            key = Some(self.proofs.first_of(proof, own.clone(), self.desk.now(), 2 * tolerance));
+        }
+        let mut submission = event::submission(provider, &said, &head, body.clone());
         submission.idempotency_key.clone_from(&key);
         let mut submission = terms.check(Ok(submission)).map_err(|problem| *problem)?;
         // ingest.idempotency is for programs, which may know better than to send twice
@@ -154,11 +176,24 @@ impl<D: Desk> Intake<D> {
             Ok(Admitted { event, duplicate, .. }) => Ok(taken(event, duplicate)),
             // the provider's id of the event counts, whatever else the request says
             Err(Refusal::KeyReused(first)) => {
-                self.desk.said_otherwise(&provider.name, first);
+                self.desk.said_otherwise(&provider.name, &provider.identity, first);
                 Ok(taken(first, true))
             }
             Err(refusal) => Err(answer::refused(&refusal)),
         }
+    }
+}
+
+impl<D: Desk> Intake<D> {
+    /// Room for a body, as long as it says or as long as it may be, before it is read.
+    fn room(&self, said: Option<u64>, bytes_max: usize) -> Result<OwnedSemaphorePermit, Problem> {
+        let bytes = said.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(bytes_max);
+        let kib = bytes.min(bytes_max).div_ceil(1_024).clamp(1, BODIES_KIB_MAX);
+        let kib = u32::try_from(kib).unwrap_or(u32::MAX);
+        Arc::clone(&self.bodies).try_acquire_many_owned(kib).map_err(|_| {
+            let detail = "as much is being received as there is room for; try again in a second";
+            Problem::new(Code::RateLimited, detail)
+        })
     }
 }
 

@@ -26,6 +26,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 pub use check::Fault;
+pub use check::Proof;
 pub use key::Key;
 pub use key::KeyError;
 pub use named::named;
@@ -221,24 +222,23 @@ pub struct Scheme {
     /// How far the time may be from now, either way, in seconds; absent: it is not looked at.
     #[serde(default)]
     pub tolerance_s: Option<u64>,
-    /// Where the identity of the event stands; the first that is there counts. Of several names
-    /// joined by `+`, all do.
+    /// Where the identity of the event stands; the first that is there counts.
     #[serde(default)]
     pub event_id: Vec<Place>,
     /// Where its type stands; the first that is there counts.
     #[serde(default)]
     pub event_type: Vec<Place>,
-    /// What a request is known by, where its identity is not enough: the signature does not cover
-    /// that, but this.
+    /// What a request is known by, where that is not the identity of its event; an empty list: its
+    /// body. An identity that is not signed could be another one each time that a request is
+    /// played back, and one that several requests share would hide all but the first.
     #[serde(default)]
-    pub replay_id: Vec<Place>,
+    pub known_by: Option<Vec<Place>>,
+    /// Requests with the same body are told apart by their type.
+    #[serde(default)]
+    pub known_with_type: bool,
     /// What the provider asks before it sends events.
     #[serde(default)]
     pub handshake: Option<Handshake>,
-    /// The signature does not cover the body: a request that is known by its identity may say
-    /// something else than the first one did.
-    #[serde(default)]
-    pub body_unsigned: bool,
 }
 
 impl Scheme {
@@ -262,8 +262,17 @@ impl Scheme {
         if self.signed.has_secret() != (self.kind == Kind::Digest) {
             return Err("{secret} stands in what is signed of a digest, and only there");
         }
-        if self.tolerance_s.is_some() && self.time.is_none() && !self.is_message_signature() {
+        if self.tolerance_s.is_some() && !self.has_time() {
             return Err("tolerance has no meaning without time");
+        }
+        if self.time.is_some() && !signs {
+            return Err("this kind of proof bears no time");
+        }
+        if self.time.as_ref().is_some_and(|time| !self.signed.covers(&time.at)) {
+            return Err("the time is not signed: name {ts} in what is signed");
+        }
+        if self.body_hash_in.is_some() && !self.signed.has_url() {
+            return Err("the hash of the body stands in the URL, which is not signed");
         }
         if !signs && matches!(self.signature.at, Place::Json(_)) {
             return Err("this kind of proof stands in a header");
@@ -283,7 +292,12 @@ impl Scheme {
 
     /// Where that stands by which a request is told from another.
     pub fn known_by(&self) -> &[Place] {
-        if self.replay_id.is_empty() { &self.event_id } else { &self.replay_id }
+        self.known_by.as_deref().unwrap_or(&self.event_id)
+    }
+
+    /// Whether a request says when it was signed.
+    pub fn has_time(&self) -> bool {
+        self.time.is_some() || self.is_message_signature()
     }
 
     fn is_message_signature(&self) -> bool {

@@ -10,6 +10,7 @@ use url::Url;
 
 use crate::config::Config;
 use crate::config::endpoint::fields;
+use crate::config::endpoint::flow;
 use crate::config::fault::Code;
 use crate::config::fault::Draft;
 use crate::config::reader::Reader;
@@ -17,14 +18,18 @@ use crate::config::secret::Secret;
 use crate::config::value::Dur;
 use crate::model::EventType;
 use crate::policy::scheme;
+use crate::policy::scheme::Handshake;
 use crate::policy::scheme::Place;
 use crate::policy::scheme::Scheme;
 
 /// The longest path, in bytes.
 const PATH_BYTES_MAX: usize = 255;
 
+/// The longest prefix of types, in bytes: types have 128.
+const PREFIX_BYTES_MAX: usize = 64;
+
 /// The keys that only a provider has.
-pub(super) const KEYS: [&str; 8] = [
+pub(super) const KEYS: [&str; 9] = [
     "path",
     "verify",
     "secret",
@@ -33,6 +38,7 @@ pub(super) const KEYS: [&str; 8] = [
     "external_url",
     "event_type",
     "type_prefix",
+    "verify_token",
 ];
 
 /// What there is to know of a provider.
@@ -52,6 +58,8 @@ pub struct ProviderConfig {
     pub event_type: TypeRule,
     /// What stands before the types of its events.
     pub type_prefix: String,
+    /// What the provider brings when it asks first, where that is not signed.
+    pub verify_token: Option<Secret>,
 }
 
 /// Where the type of an event comes from.
@@ -92,6 +100,11 @@ impl ProviderConfig {
             reader.note(draft.at_key().help(help));
         }
         let tolerance = reader.bounded("tolerance", Dur::ZERO, Dur::days(1));
+        if reader.raw("tolerance").is_some() && !scheme.has_time() {
+            let label = "requests of this scheme bear no time that is signed";
+            reader.refuse(Code::Conflict, "tolerance", label);
+        }
+        let verify_token = verify_token(reader, config, &scheme);
         let external_url = external_url(reader, &scheme);
         let type_prefix = type_prefix(reader, name);
         let event_type = event_type(reader, &scheme);
@@ -102,6 +115,7 @@ impl ProviderConfig {
             external_url,
             event_type,
             type_prefix,
+            verify_token,
             scheme: Arc::new(scheme),
         })
     }
@@ -155,6 +169,22 @@ fn scheme(reader: &mut Reader<'_>) -> Option<Scheme> {
     Some(scheme)
 }
 
+/// The token of a provider that asks by a GET which is not signed.
+fn verify_token(reader: &mut Reader<'_>, config: &Config, scheme: &Scheme) -> Option<Secret> {
+    let value = reader.raw("verify_token")?;
+    if scheme.handshake != Some(Handshake::Meta) {
+        flow::needless(reader, "verify_token", "verify = \"meta\"");
+        return None;
+    }
+    match config.vault.secret_of(scheme, value) {
+        Ok((secret, _)) => Some(secret),
+        Err(error) => {
+            reader.refuse(Code::Secret, "verify_token", error.to_string());
+            None
+        }
+    }
+}
+
 fn external_url(reader: &mut Reader<'_>, scheme: &Scheme) -> Option<String> {
     let Some(text): Option<String> = reader.value("external_url") else {
         if scheme.needs_url() {
@@ -164,7 +194,11 @@ fn external_url(reader: &mut Reader<'_>, scheme: &Scheme) -> Option<String> {
                 "this provider signs the URL that it calls".to_owned(),
                 "`external_url` is missing".to_owned(),
             );
-            reader.note(draft.at_key().help("write it as the provider has it, query and all"));
+            reader.note(
+                draft
+                    .at_key()
+                    .help("write it as the provider has it; the query is that of each request"),
+            );
         }
         return None;
     };
@@ -183,10 +217,12 @@ fn type_prefix(reader: &mut Reader<'_>, name: &str) -> String {
     let Some(prefix): Option<String> = reader.value("type_prefix") else {
         return format!("{name}.");
     };
-    let legal = prefix.is_empty()
-        || prefix.ends_with('.') && format!("{prefix}x").parse::<EventType>().is_ok();
-    if !legal {
-        let label = "expected \"\", or names with a full stop after each, as in \"shop.orders.\"";
+    let first = format!("{prefix}x").parse::<EventType>();
+    let named = prefix.ends_with('.') && prefix.len() <= PREFIX_BYTES_MAX;
+    let own = first.as_ref().is_ok_and(EventType::is_operational);
+    if !prefix.is_empty() && !(named && first.is_ok() && !own) {
+        let label = "expected \"\", or names with a full stop after each, as in \"shop.orders.\", \
+                     of 64 bytes at most; \"postrider.\" is taken";
         reader.refuse(Code::Value, "type_prefix", label);
     }
     prefix

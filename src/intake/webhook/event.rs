@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header;
+use http::request::Parts;
 use ring::digest;
 
 use crate::intake::raw::content_type;
@@ -22,13 +23,16 @@ use crate::policy::scheme::Request;
 const NO_TYPE: &str = "received";
 /// The longest id that is taken as it is, in bytes.
 const ID_BYTES_MAX: usize = 200;
+/// Tells the query with which the provider called; what it signed may include it.
+const QUERY: &str = "postrider-query";
 /// Headers that are of the connection (RFC 9110, section 7.6.1) or of one request alone, that are
-/// set anew for each attempt, or that were meant for us.
-const NOT_SENT_ON: [&str; 17] = [
+/// set anew for each attempt, that change what a receiver does, or that are secrets.
+const NOT_SENT_ON: [&str; 25] = [
     "accept",
     "accept-encoding",
     "authorization",
     "connection",
+    "content-encoding",
     "content-length",
     "content-type",
     "cookie",
@@ -42,26 +46,36 @@ const NOT_SENT_ON: [&str; 17] = [
     "trailer",
     "transfer-encoding",
     "upgrade",
+    "x-callback-token",
+    "x-gitlab-token",
+    "x-http-method-override",
+    "x-original-url",
+    "x-real-ip",
+    "x-rewrite-url",
+    "x-webhook-token",
 ];
 /// What the names of those begin with that a proxy in between has set, and of our own.
-const NOT_SENT_ON_PREFIXES: [&str; 3] = ["x-forwarded-", "x-real-ip", "postrider-"];
+const NOT_SENT_ON_PREFIXES: [&str; 2] = ["x-forwarded-", "postrider-"];
+/// What the names of signatures begin with that could hide ours. They are sent on where the scheme
+/// has them.
+const SIGNATURE_PREFIXES: [&str; 2] = ["webhook-", "svix-"];
 
 /// The submission that a request is which has proved itself.
 pub(super) fn submission(
     provider: &Provider,
     request: &Request<'_>,
-    headers: &HeaderMap,
+    head: &Parts,
     body: Bytes,
 ) -> Submission {
-    let said = match &provider.fixed_type {
-        Some(fixed) => Some(fixed.clone()),
-        None => request.first_of(&provider.event_type),
-    };
-    let attributes = Attributes { headers: sent_on(provider, headers), ..Attributes::default() };
+    let mut headers = sent_on(provider, &head.headers);
+    if let Some(query) = head.uri.query() {
+        headers.push((QUERY.to_owned(), query.to_owned()));
+    }
+    let attributes = Attributes { headers, ..Attributes::default() };
     Submission {
         source: provider.identity.clone(),
-        event_type: event_type(&provider.type_prefix, said.as_deref().unwrap_or_default()),
-        content_type: content_type(headers),
+        event_type: event_type(&provider.type_prefix, &said_type(provider, request)),
+        content_type: content_type(&head.headers),
         body,
         attributes: Box::new(attributes),
         delay: None,
@@ -69,6 +83,12 @@ pub(super) fn submission(
         endpoints: None,
         idempotency_key: None,
     }
+}
+
+/// What the provider calls the event.
+fn said_type(provider: &Provider, request: &Request<'_>) -> String {
+    let fixed = provider.fixed_type.clone();
+    fixed.or_else(|| request.first_of(&provider.event_type)).unwrap_or_default()
 }
 
 /// What the provider calls the event, made a type: `orders/create` becomes `orders.create`, and
@@ -96,6 +116,10 @@ pub(super) fn key(provider: &Provider, request: &Request<'_>) -> Option<Idempote
             format!("id:{id}")
         }
         Some(id) => format!("id-sha256:{}", hash(id.as_bytes())),
+        None if provider.scheme.known_with_type => {
+            let said = said_type(provider, request);
+            format!("body-sha256:{}", hash(&[said.as_bytes(), b"\n", request.body()].concat()))
+        }
         None => format!("body-sha256:{}", hash(request.body())),
     };
     text.parse().ok()
@@ -108,9 +132,14 @@ fn hash(bytes: &[u8]) -> String {
 
 /// The headers that are sent on: all of them but what is not the provider's, and the secret itself.
 fn sent_on(provider: &Provider, headers: &HeaderMap) -> Vec<(String, String)> {
-    let secret = match (&provider.scheme.signature.at, provider.scheme.kind) {
-        (Place::Header(name), Kind::Token | Kind::Bearer | Kind::Basic) => name.as_str(),
-        _ => "",
+    let proof = match &provider.scheme.signature.at {
+        Place::Header(name) => name.as_str(),
+        Place::Json(_) => "",
+    };
+    let is_secret = matches!(provider.scheme.kind, Kind::Token | Kind::Bearer | Kind::Basic);
+    let foreign = |name: &str| {
+        let begins = |prefix: &&&str| name.starts_with(**prefix) && !proof.starts_with(**prefix);
+        SIGNATURE_PREFIXES.iter().find(begins).is_some()
     };
     // "Connection" names others that end with it
     let connection = headers.get_all(header::CONNECTION).iter();
@@ -122,7 +151,8 @@ fn sent_on(provider: &Provider, headers: &HeaderMap) -> Vec<(String, String)> {
     let stays = |name: &str| {
         NOT_SENT_ON.contains(&name)
             || NOT_SENT_ON_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
-            || name.eq_ignore_ascii_case(secret)
+            || is_secret && name.eq_ignore_ascii_case(proof)
+            || foreign(name)
             || named.iter().any(|other| other == name)
     };
     let headers = headers.iter().filter(|(name, _)| !stays(name.as_str()));

@@ -1,7 +1,7 @@
 //! What providers ask before they send events: whether this is the receiver that it should be.
 //!
-//! Each is answered only by who has the secret: after the request has proved itself, or, where it
-//! is not signed (Meta), by comparing the token that it brings.
+//! Each is answered only to who has the secret: after the request has proved itself, or, where it
+//! is not signed (Meta), by comparing the token that it brings with one that is for nothing else.
 
 use bytes::Bytes;
 use http::HeaderValue;
@@ -19,10 +19,11 @@ use crate::intake::webhook::Provider;
 use crate::model::problem::Code;
 use crate::model::view::Problem;
 use crate::policy::scheme::Handshake;
+use crate::policy::scheme::Proof;
 use crate::policy::scheme::Request;
 
 /// What a request that has proved itself is answered at once, if it is no event.
-pub(super) fn of(provider: &Provider, request: &Request<'_>) -> Option<Answer> {
+pub(super) fn of(provider: &Provider, request: &Request<'_>, proof: &Proof<'_>) -> Option<Answer> {
     let handshake = provider.scheme.handshake?;
     let body: Value = serde_json::from_slice(request.body()).ok()?;
     let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str);
@@ -32,7 +33,7 @@ pub(super) fn of(provider: &Provider, request: &Request<'_>) -> Option<Answer> {
         }
         Handshake::Zoom if text("/event") == Some("endpoint.url_validation") => {
             let plain = text("/payload/plainToken")?;
-            let encrypted = provider.keys.first()?.hmac_hex(plain.as_bytes());
+            let encrypted = proof.key.hmac_hex(plain.as_bytes());
             let answer = json!({ "plainToken": plain, "encryptedToken": encrypted });
             Some(answer::json(StatusCode::OK, &answer))
         }
@@ -65,7 +66,7 @@ pub(super) fn subscription(provider: &Provider, uri: &Uri) -> Option<Result<Answ
     let token = value("hub.verify_token").unwrap_or_default();
     let subscribes = value("hub.mode").as_deref() == Some("subscribe");
     let challenge = value("hub.challenge").filter(|_| subscribes);
-    let known = provider.keys.iter().any(|key| key.is(token.as_bytes()));
+    let known = provider.verify_token.as_ref().is_some_and(|key| key.is(token.as_bytes()));
     Some(match challenge.filter(|_| known) {
         Some(challenge) => {
             let mut answer = Answer::new(Full::new(Bytes::from(challenge)));

@@ -23,8 +23,9 @@ use crate::policy::scheme::message_signature;
 use crate::policy::scheme::request::Request;
 use crate::policy::scheme::request::unhex;
 use crate::policy::scheme::template::Part;
-use crate::policy::verify::SIGNATURES_MAX;
 
+/// Signatures that are looked at in one list: a secret that is being replaced makes two.
+const SIGNATURES_MAX: usize = 8;
 /// The most digits a time may have.
 const TIME_DIGITS_MAX: usize = 16;
 
@@ -74,19 +75,28 @@ impl Fault {
     }
 }
 
+/// A request that has proved itself.
+#[derive(Debug)]
+pub struct Proof<'k> {
+    /// The key that it was made with.
+    pub key: &'k Key,
+    /// The hash of what was signed, time and all: of a request that is played back, the same.
+    pub hash: [u8; 32],
+}
+
 impl Scheme {
-    /// Whether the request was made by somebody who has one of the secrets, within `tolerance_s`
+    /// That the request was made by somebody who has one of the secrets, within `tolerance_s`
     /// seconds of `now` (`None`: at any time).
     ///
     /// # Errors
     /// [`Fault`]: it must not be trusted.
-    pub fn verify(
+    pub fn verify<'k>(
         &self,
-        keys: &[Key],
+        keys: &'k [Key],
         request: &Request<'_>,
         now: Time,
         tolerance_s: Option<u64>,
-    ) -> Result<(), Fault> {
+    ) -> Result<Proof<'k>, Fault> {
         for header in &self.require {
             request.header(header)?;
         }
@@ -106,7 +116,11 @@ impl Scheme {
         }
     }
 
-    fn verify_secret(&self, keys: &[Key], request: &Request<'_>) -> Result<(), Fault> {
+    fn verify_secret<'k>(
+        &self,
+        keys: &'k [Key],
+        request: &Request<'_>,
+    ) -> Result<Proof<'k>, Fault> {
         let said = request.at(&self.signature.at)?;
         let offered = match self.kind {
             Kind::Bearer => credentials(&said, b"bearer")?.to_vec(),
@@ -115,28 +129,33 @@ impl Scheme {
                 .map_err(|_| Fault::Malformed("authorization".to_owned()))?,
             _ => said.into_owned(),
         };
-        if keys.iter().any(|key| key.is(&offered)) { Ok(()) } else { Err(Fault::NoMatch) }
+        let key = keys.iter().find(|key| key.is(&offered)).ok_or(Fault::NoMatch)?;
+        Ok(Proof::of(key, request.body()))
     }
 
-    fn verify_signature(
+    fn verify_signature<'k>(
         &self,
-        keys: &[Key],
+        keys: &'k [Key],
         request: &Request<'_>,
         time: &[u8],
-    ) -> Result<(), Fault> {
+    ) -> Result<Proof<'k>, Fault> {
         let offered = signatures(request, &self.signature)?;
         let hash = self.hash_of(request)?;
         let hashed = match &self.body_hash_in {
             Some(parameter) => form::check_body_hash(request, parameter)?,
             None => false,
         };
-        let urls = if self.any_port { form::with_any_port(request.url()) } else { Vec::new() };
-        let urls: Vec<_> = urls.iter().map(String::as_str).chain([request.url()]).collect();
+        let form =
+            if self.signed.has_form() && !hashed { form::fields(request)? } else { Vec::new() };
+        let urls = match self.any_port {
+            true => form::with_any_port(request.url()),
+            false => vec![request.url().to_owned()],
+        };
         for key in keys {
-            for url in urls.iter().take(if self.any_port { urls.len() } else { 1 }) {
-                let signed = self.signed_string(request, key, time, url, hashed)?;
-                if offered.iter().any(|offered| fits(self.kind, hash, key, &signed, offered)) {
-                    return Ok(());
+            for url in &urls {
+                let signed = self.signed_string(request, key, time, url, &form)?;
+                if fits_any(self.kind, hash, key, &signed, &offered) {
+                    return Ok(Proof::of(key, &signed));
                 }
             }
         }
@@ -149,7 +168,7 @@ impl Scheme {
         key: &Key,
         time: &[u8],
         url: &str,
-        hashed: bool,
+        form: &[u8],
     ) -> Result<Vec<u8>, Fault> {
         let mut signed = Vec::new();
         for part in &self.signed.0 {
@@ -161,8 +180,7 @@ impl Scheme {
                 Part::Header(name) => signed.extend_from_slice(request.header(name)?),
                 Part::Json(pointer) => signed.extend_from_slice(request.json(pointer)?.as_bytes()),
                 Part::Secret => signed.extend_from_slice(key.bytes()),
-                Part::Form if hashed => {}
-                Part::Form => signed.append(&mut form::fields(request)),
+                Part::Form => signed.extend_from_slice(form),
             }
         }
         Ok(signed)
@@ -183,6 +201,14 @@ impl Scheme {
             Some(name) if name == rule.sha256 => Ok(Hash::Sha256),
             _ => Err(Fault::Algorithm),
         }
+    }
+}
+
+impl<'k> Proof<'k> {
+    pub(super) fn of(key: &'k Key, signed: &[u8]) -> Proof<'k> {
+        let mut hash = [0; 32];
+        hash.copy_from_slice(digest::digest(&digest::SHA256, signed).as_ref());
+        Proof { key, hash }
     }
 }
 
@@ -254,8 +280,20 @@ fn signatures(request: &Request<'_>, rule: &SignatureRule) -> Result<Vec<Vec<u8>
     if found.is_empty() { Err(malformed()) } else { Ok(found) }
 }
 
-/// Whether a signature was made of this with the key.
-pub(super) fn fits(kind: Kind, hash: Hash, key: &Key, signed: &[u8], signature: &[u8]) -> bool {
+/// Whether one of the signatures was made of this with the key. The work does not grow with their
+/// number where a hash is compared.
+pub(super) fn fits_any(
+    kind: Kind,
+    hash: Hash,
+    key: &Key,
+    signed: &[u8],
+    signatures: &[Vec<u8>],
+) -> bool {
+    let is_one = |own: &[u8]| signatures.iter().any(|other| own.ct_eq(other).into());
+    let verifies = |algorithm: &'static dyn signature::VerificationAlgorithm| {
+        let key = UnparsedPublicKey::new(algorithm, key.bytes());
+        signatures.iter().any(|signature| key.verify(signed, signature).is_ok())
+    };
     match kind {
         Kind::Hmac | Kind::MessageHmac => {
             let algorithm = match hash {
@@ -263,7 +301,7 @@ pub(super) fn fits(kind: Kind, hash: Hash, key: &Key, signed: &[u8], signature: 
                 Hash::Sha256 => hmac::HMAC_SHA256,
                 Hash::Sha512 => hmac::HMAC_SHA512,
             };
-            hmac::verify(&hmac::Key::new(algorithm, key.bytes()), signed, signature).is_ok()
+            is_one(hmac::sign(&hmac::Key::new(algorithm, key.bytes()), signed).as_ref())
         }
         Kind::Digest => {
             let algorithm = match hash {
@@ -271,16 +309,10 @@ pub(super) fn fits(kind: Kind, hash: Hash, key: &Key, signed: &[u8], signature: 
                 Hash::Sha256 => &digest::SHA256,
                 Hash::Sha512 => &digest::SHA512,
             };
-            digest::digest(algorithm, signed).as_ref().ct_eq(signature).into()
+            is_one(digest::digest(algorithm, signed).as_ref())
         }
-        Kind::Ed25519 | Kind::MessageEd25519 => {
-            let key = UnparsedPublicKey::new(&signature::ED25519, key.bytes());
-            key.verify(signed, signature).is_ok()
-        }
-        Kind::EcdsaP256 => {
-            let key = UnparsedPublicKey::new(&signature::ECDSA_P256_SHA256_ASN1, key.bytes());
-            key.verify(signed, signature).is_ok()
-        }
+        Kind::Ed25519 | Kind::MessageEd25519 => verifies(&signature::ED25519),
+        Kind::EcdsaP256 => verifies(&signature::ECDSA_P256_SHA256_ASN1),
         Kind::Token | Kind::Bearer | Kind::Basic => false,
     }
 }

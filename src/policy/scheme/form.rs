@@ -14,17 +14,18 @@ const FORM: &[u8] = b"application/x-www-form-urlencoded";
 const CONTENT_TYPE: &str = "content-type";
 
 /// The fields of the form that the body is: the names in order, each followed by its values in
-/// order, each value once. Nothing of any other body.
-pub(super) fn fields(request: &Request<'_>) -> Vec<u8> {
+/// order, each value once. Another body has no fields, and is not covered by them.
+pub(super) fn fields(request: &Request<'_>) -> Result<Vec<u8>, Fault> {
     let is_form = request.header(CONTENT_TYPE).is_ok_and(|value| {
         let media_type = value.split(|byte| *byte == b';').next().unwrap_or_default();
         media_type.trim_ascii().eq_ignore_ascii_case(FORM)
     });
+    if !is_form && !request.body().is_empty() {
+        return Err(Fault::Uncovered("the body"));
+    }
     let mut fields: BTreeMap<Cow<'_, str>, BTreeSet<Cow<'_, str>>> = BTreeMap::new();
-    if is_form {
-        for (name, value) in form_urlencoded::parse(request.body()) {
-            fields.entry(name).or_default().insert(value);
-        }
+    for (name, value) in form_urlencoded::parse(request.body()) {
+        fields.entry(name).or_default().insert(value);
     }
     let mut joined = Vec::new();
     for (name, values) in &fields {
@@ -33,10 +34,10 @@ pub(super) fn fields(request: &Request<'_>) -> Vec<u8> {
             joined.extend_from_slice(value.as_bytes());
         }
     }
-    joined
+    Ok(joined)
 }
 
-/// The URL with its port, said or implied, and without it.
+/// The URL as it is, with its port, said or implied, and without it; each once.
 pub(super) fn with_any_port(url: &str) -> Vec<String> {
     let mut urls = vec![url.to_owned()];
     // cut by hand, since a parsed URL would come back written another way
@@ -51,6 +52,8 @@ pub(super) fn with_any_port(url: &str) -> Vec<String> {
     };
     urls.push(format!("{scheme}://{bare}{path}"));
     urls.extend(port.map(|port| format!("{scheme}://{bare}:{port}{path}")));
+    urls.sort_unstable();
+    urls.dedup();
     urls
 }
 

@@ -12,8 +12,9 @@ use crate::model::Time;
 use crate::policy::scheme::Hash;
 use crate::policy::scheme::Kind;
 use crate::policy::scheme::check::Fault;
+use crate::policy::scheme::check::Proof;
 use crate::policy::scheme::check::check_age;
-use crate::policy::scheme::check::fits;
+use crate::policy::scheme::check::fits_any;
 use crate::policy::scheme::key::Key;
 use crate::policy::scheme::request::Request;
 
@@ -37,13 +38,13 @@ struct Input<'a> {
 }
 
 /// Checks digest and signatures: one that is made with one of the keys is enough.
-pub(super) fn verify(
+pub(super) fn verify<'k>(
     kind: Kind,
-    keys: &[Key],
+    keys: &'k [Key],
     request: &Request<'_>,
     now: Time,
     tolerance_s: Option<u64>,
-) -> Result<(), Fault> {
+) -> Result<Proof<'k>, Fault> {
     let text = |name: &str| {
         let value = request.header(name)?;
         std::str::from_utf8(value).map_err(|_| Fault::Malformed(name.to_owned()))
@@ -56,22 +57,22 @@ pub(super) fn verify(
         let input = read(member).ok_or_else(malformed)?;
         let offered = members(signatures).find_map(|member| bytes_of(member, input.label));
         let offered = offered.ok_or_else(|| Fault::Malformed(SIGNATURE.to_owned()))?;
-        match check(kind, keys, request, &input, &offered, (now, tolerance_s)) {
-            Ok(()) => return Ok(()),
+        match check(kind, keys, request, &input, offered, (now, tolerance_s)) {
+            Ok(proof) => return Ok(proof),
             Err(fault) => why = fault,
         }
     }
     Err(why)
 }
 
-fn check(
+fn check<'k>(
     kind: Kind,
-    keys: &[Key],
+    keys: &'k [Key],
     request: &Request<'_>,
     input: &Input<'_>,
-    offered: &[u8],
+    offered: Vec<u8>,
     (now, tolerance_s): (Time, Option<u64>),
-) -> Result<(), Fault> {
+) -> Result<Proof<'k>, Fault> {
     let own = if kind == Kind::MessageHmac { "hmac-sha256" } else { "ed25519" };
     if input.algorithm.is_some_and(|algorithm| algorithm != own) {
         return Err(Fault::Algorithm);
@@ -82,13 +83,14 @@ fn check(
     if let Some(tolerance_s) = tolerance_s {
         let created_s = input.created_s.ok_or_else(|| Fault::Malformed(INPUT.to_owned()))?;
         check_age(created_s, now.as_secs(), tolerance_s)?;
-        if let Some(expires_s) = input.expires_s.filter(|expires_s| *expires_s < now.as_secs()) {
-            return Err(Fault::Stale(now.as_secs() - expires_s));
-        }
     }
-    let signed = base(request, input)?;
-    let fits = |key: &Key| fits(kind, Hash::Sha256, key, &signed, offered);
-    if keys.iter().any(fits) { Ok(()) } else { Err(Fault::NoMatch) }
+    if let Some(expires_s) = input.expires_s.filter(|expires_s| *expires_s < now.as_secs()) {
+        return Err(Fault::Stale(now.as_secs() - expires_s));
+    }
+    let (signed, offered) = (base(request, input)?, [offered]);
+    let fits = |key: &&Key| fits_any(kind, Hash::Sha256, key, &signed, &offered);
+    let key = keys.iter().find(fits).ok_or(Fault::NoMatch)?;
+    Ok(Proof::of(key, &signed))
 }
 
 /// The signature base (section 2.5).
@@ -108,7 +110,8 @@ fn base(request: &Request<'_>, input: &Input<'_>) -> Result<Vec<u8>, Fault> {
             "@request-target" => target.as_bytes(),
             "@query" => query.as_bytes(),
             derived if derived.starts_with('@') => return Err(Fault::Malformed(INPUT.to_owned())),
-            header => request.header(header)?,
+            // its name is the sender's: it is not repeated in the log
+            header => request.header(header).map_err(|_| Fault::Malformed(INPUT.to_owned()))?,
         };
         base.extend_from_slice(format!("\"{name}\": ").as_bytes());
         base.extend_from_slice(if *name == "@query" { b"?" } else { b"" });

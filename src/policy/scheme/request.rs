@@ -78,13 +78,7 @@ impl<'a> Request<'a> {
 
     /// The first of these places at which something stands that is text.
     pub fn first_of(&self, places: &[Place]) -> Option<String> {
-        let text = |place: &Place| match place {
-            Place::Json(pointers) if pointers.contains('+') => {
-                let parts = pointers.split('+').map(|pointer| self.json(pointer).ok());
-                parts.collect::<Option<Vec<_>>>().map(|parts| parts.join(" "))
-            }
-            _ => String::from_utf8(self.at(place).ok()?.into_owned()).ok(),
-        };
+        let text = |place| String::from_utf8(self.at(place).ok()?.into_owned()).ok();
         places.iter().find_map(text)
     }
 }

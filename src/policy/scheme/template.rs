@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use crate::policy::scheme::Place;
+
 /// A part of what is signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Part {
@@ -90,6 +92,21 @@ impl Template {
 
     pub(super) fn has_secret(&self) -> bool {
         self.0.contains(&Part::Secret)
+    }
+
+    pub(super) fn has_form(&self) -> bool {
+        self.0.contains(&Part::Form)
+    }
+
+    /// Whether what stands at a place is signed.
+    pub(super) fn covers(&self, place: &Place) -> bool {
+        self.has_time()
+            || match place {
+                Place::Header(name) => self.0.contains(&Part::Header(name.to_ascii_lowercase())),
+                Place::Json(pointer) => {
+                    self.0.contains(&Part::Body) || self.0.contains(&Part::Json(pointer.clone()))
+                }
+            }
     }
 
     pub(super) fn has_url(&self) -> bool {
