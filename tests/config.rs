@@ -169,7 +169,8 @@ fn every_key_of_a_source_in_the_example_can_be_uncommented() {
 fn the_secrets_of_a_provider_are_not_shown() {
     let text = "[listen]\nhttp = \"tcp:127.0.0.1:0\"\n[[source]]\nname = \"a\"\npath = \"/a\"\n\
                 verify = \"meta\"\nsecrets = [{ value = \"s3cret\" }, { env = \"OLD\" }]\n\
-                verify_token = { value = \"t0ken\" }\nexternal_url = \"https://a.example/?k=h1dden\"\n";
+                verify_token = { value = \"t0ken\" }\n\
+                external_url = \"https://a.example/?k=h1dden\"\n";
     let shown = show(&load(text, &[("OLD", "0ld")]).unwrap(), true);
     assert!(shown.contains("verify_token") && shown.contains("env = \"OLD\""), "{shown}");
     for secret in ["s3cret", "t0ken", "0ld", "h1dden"] {

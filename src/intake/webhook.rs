@@ -14,7 +14,7 @@
 //!
 //! A request is known by the provider's own id of the event where that is signed, else by its body,
 //! as long as idempotency keys are kept; and by what was signed, as long as its time fits
-//! ([`proofs`]). What is known gets the first answer and has no second effect.
+//! (`webhook/proofs.rs`). What is known gets the first answer and has no second effect.
 
 mod event;
 mod handshake;

@@ -220,7 +220,8 @@ fn type_prefix(reader: &mut Reader<'_>, name: &str) -> String {
     let first = format!("{prefix}x").parse::<EventType>();
     let named = prefix.ends_with('.') && prefix.len() <= PREFIX_BYTES_MAX;
     let own = first.as_ref().is_ok_and(EventType::is_operational);
-    if !prefix.is_empty() && !(named && first.is_ok() && !own) {
+    let legal = named && first.is_ok() && !own;
+    if !prefix.is_empty() && !legal {
         let label = "expected \"\", or names with a full stop after each, as in \"shop.orders.\", \
                      of 64 bytes at most; \"postrider.\" is taken";
         reader.refuse(Code::Value, "type_prefix", label);
