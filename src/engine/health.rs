@@ -73,9 +73,12 @@ impl Engine {
                 }
             }
             (None, Some(policy)) if sign.is_failure() => {
-                state.open = breaker::opens(&policy, failures, outcome, now);
-                lane.endpoint.state.open = state.open;
-                notices.extend(state.open.map(|open| Notice::BreakerOpened { endpoint: no, open }));
+                // if it does not open now, it may have been closed just before, which is not safe yet
+                if let Some(open) = breaker::opens(&policy, failures, outcome, now) {
+                    state.open = Some(open);
+                    lane.endpoint.state.open = Some(open);
+                    notices.push(Notice::BreakerOpened { endpoint: no, open });
+                }
             }
             _ => {}
         }

@@ -62,8 +62,16 @@ use crate::world::Underway;
 use crate::world::World;
 
 /// Seeds that once failed.
-const KEPT: &[u64] =
-    &[153, 289, 1_795_332_424, 1_795_349_133, 1_795_349_947, 1_795_362_031, 1_795_362_255];
+const KEPT: &[u64] = &[
+    153,
+    289,
+    1_795_332_424,
+    1_795_349_133,
+    1_795_349_947,
+    1_795_362_031,
+    1_795_362_255,
+    1_795_400_428,
+];
 /// The same of crowds.
 const KEPT_CROWDS: [u64; 1] = [29];
 /// More than this happens in no world that comes to an end.
