@@ -40,6 +40,7 @@ use crate::intake::Peer;
 use crate::intake::Provider;
 use crate::intake::Settings;
 use crate::intake::SourceTerms;
+use crate::intake::answer::Answer;
 use crate::policy::scheme::Key;
 
 /// Starts the servers. The future ends when all have.
@@ -169,24 +170,23 @@ fn serve_http(
             let listener = TcpListener::from_std(listener)?;
             let address = listener.local_addr()?;
             tracing::info!(event = "listener.ready", listener = "http", %address);
-            let handler = move |_: SocketAddr, request: Request<Incoming>| {
-                let intake = Arc::clone(&intake);
-                async move { intake.receive(request).await }
-            };
+            let handler = move |_: SocketAddr, request| receive(Arc::clone(&intake), request);
             Ok(tokio::spawn(serve::serve(listener, limits, handler, stop)))
         }
         HttpSocket::Unix(socket) => {
             let listener = listener(&socket)?;
-            let handler = move |_: Uid, request: Request<Incoming>| {
-                let intake = Arc::clone(&intake);
-                async move { intake.receive(request).await }
-            };
+            let handler = move |_: Uid, request| receive(Arc::clone(&intake), request);
             Ok(tokio::spawn(async move {
                 serve::serve(listener, limits, handler, stop).await;
                 drop(socket);
             }))
         }
     }
+}
+
+/// Answers a webhook, whoever is at the other end: it has to prove itself.
+async fn receive(intake: Arc<Intake<IngestDesk>>, request: Request<Incoming>) -> Answer {
+    intake.receive(request).await
 }
 
 async fn serve_ingest(

@@ -73,7 +73,7 @@ impl Engine {
                 }
             }
             (None, Some(policy)) if sign.is_failure() => {
-                // if it does not open now, it may have been closed just before, which is not safe yet
+                // where it does not, it may just have been closed, which need not be safe yet
                 if let Some(open) = breaker::opens(&policy, failures, outcome, now) {
                     state.open = Some(open);
                     lane.endpoint.state.open = Some(open);

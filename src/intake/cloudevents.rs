@@ -26,6 +26,7 @@ use crate::model::Time;
 use crate::model::problem::Code;
 use crate::model::view::Fault;
 use crate::model::view::Problem;
+use crate::policy::hex::hex;
 
 /// How a request carries CloudEvents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,8 +185,7 @@ fn build(
 /// The key that source and id are: `ce-` and a hash, since either may be longer than a key.
 fn own_key(origin: &str, id: &str) -> Option<IdempotencyKey> {
     let digest = digest::digest(&digest::SHA256, format!("{origin}\n{id}").as_bytes());
-    let hex: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("ce-{hex}").parse().ok()
+    format!("ce-{}", hex(digest.as_ref())).parse().ok()
 }
 
 /// The text of a `ce-` header: a double-quoted string is undone, then one round of

@@ -162,7 +162,7 @@ impl<D: Desk> Intake<D> {
         if let Some(own) = &key
             && let Some(tolerance) = provider.tolerance.filter(|_| scheme.has_time())
         {
-            let proof = (Arc::clone(&provider.identity), proof.hash);
+            let proof = (Arc::clone(&provider.identity), proof.hash());
             key = Some(self.proofs.first_of(proof, own.clone(), self.desk.now(), 2 * tolerance));
         }
         let mut submission = event::submission(provider, &said, &head, body.clone());

@@ -7,6 +7,7 @@ pub mod courtesy;
 pub mod dedupe;
 pub mod ebb;
 pub mod header;
+pub mod hex;
 pub mod keys;
 pub mod order;
 pub mod payload;

@@ -72,8 +72,6 @@ const KEPT: &[u64] = &[
     1_795_362_255,
     1_795_400_428,
 ];
-/// The same of crowds.
-const KEPT_CROWDS: [u64; 1] = [29];
 /// More than this happens in no world that comes to an end.
 const HAPPENINGS_MAX: u64 = 20_000_000;
 const START: Time = Time::from_secs(1_800_000_000);
@@ -361,7 +359,7 @@ fn no_healthy_endpoint_starves_in_a_crowd() {
     // a crowd takes as long as three other worlds
     let count = count.div_ceil(3);
     let (mut dials, mut latest) = (0, Duration::ZERO);
-    for seed in (from..from + count).chain(KEPT_CROWDS) {
+    for seed in (from..from + count).chain(crowd::KEPT) {
         let crowd = crowd::watch(seed, Bug::None);
         dials += crowd.dials;
         latest = latest.max(crowd.latest);

@@ -263,3 +263,12 @@ fn what_is_half_gone_is_gone() {
     let listed = reader.events_between(EventId::MIN, id(2), 9).unwrap();
     assert_eq!(listed.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [id(2)]);
 }
+
+/// Whether the clock was set back is read off the last event; one that cannot be read says nothing.
+#[test]
+fn a_store_opens_whose_last_event_is_damaged() {
+    let mut store = full();
+    operate(&mut store, |db| garble_entry(db, &layout::event_key(id(79))));
+    assert_eq!(store.opened().recovered.redated, None);
+    assert_eq!(store.opened().recovered.last_event, Some(id(79)));
+}

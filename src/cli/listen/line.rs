@@ -15,6 +15,7 @@ use crate::cli::receiver::Arrival;
 use crate::cli::receiver::Note;
 use crate::cli::receiver::forward::ForwardTo;
 use crate::model::Time;
+use crate::policy::hex::hex;
 
 /// Bytes of a body that are shown to people; JSON has all of it.
 const BODY_BYTES_SHOWN_MAX: usize = 4096;
@@ -127,11 +128,7 @@ fn object(arrival: &Arrival, body: bool) -> String {
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
-    digest.as_ref().iter().fold(String::with_capacity(64), |mut hex, byte| {
-        let _always = write!(hex, "{byte:02x}");
-        hex
-    })
+    hex(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref())
 }
 
 /// As a clock on the wall shows it: `2026-11-21 10:15:02`.

@@ -15,6 +15,7 @@ use crate::model::IdempotencyKey;
 use crate::model::Submission;
 use crate::model::event::Attributes;
 use crate::model::event::EVENT_TYPE_BYTES_MAX;
+use crate::policy::hex::hex;
 use crate::policy::scheme::Kind;
 use crate::policy::scheme::Place;
 use crate::policy::scheme::Request;
@@ -126,8 +127,7 @@ pub(super) fn key(provider: &Provider, request: &Request<'_>) -> Option<Idempote
 }
 
 fn hash(bytes: &[u8]) -> String {
-    let hash = digest::digest(&digest::SHA256, bytes);
-    hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(digest::digest(&digest::SHA256, bytes).as_ref())
 }
 
 /// The headers that are sent on: all of them but what is not the provider's, and the secret itself.
@@ -138,8 +138,7 @@ fn sent_on(provider: &Provider, headers: &HeaderMap) -> Vec<(String, String)> {
     };
     let is_secret = matches!(provider.scheme.kind, Kind::Token | Kind::Bearer | Kind::Basic);
     let foreign = |name: &str| {
-        let begins = |prefix: &&&str| name.starts_with(**prefix) && !proof.starts_with(**prefix);
-        SIGNATURE_PREFIXES.iter().find(begins).is_some()
+        SIGNATURE_PREFIXES.iter().any(|own| name.starts_with(own) && !proof.starts_with(own))
     };
     // "Connection" names others that end with it
     let connection = headers.get_all(header::CONNECTION).iter();

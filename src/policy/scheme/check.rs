@@ -9,6 +9,7 @@ use ring::signature::UnparsedPublicKey;
 use subtle::ConstantTimeEq;
 
 use crate::model::Time;
+use crate::policy::hex::unhex;
 use crate::policy::scheme::Encoding;
 use crate::policy::scheme::Hash;
 use crate::policy::scheme::Kind;
@@ -21,7 +22,6 @@ use crate::policy::scheme::form;
 use crate::policy::scheme::key::Key;
 use crate::policy::scheme::message_signature;
 use crate::policy::scheme::request::Request;
-use crate::policy::scheme::request::unhex;
 use crate::policy::scheme::template::Part;
 
 /// Signatures that are looked at in one list: a secret that is being replaced makes two.
@@ -80,8 +80,8 @@ impl Fault {
 pub struct Proof<'k> {
     /// The key that it was made with.
     pub key: &'k Key,
-    /// The hash of what was signed, time and all: of a request that is played back, the same.
-    pub hash: [u8; 32],
+    /// What was signed, time and all; nothing, where the secret itself was the proof.
+    signed: Vec<u8>,
 }
 
 impl Scheme {
@@ -130,7 +130,7 @@ impl Scheme {
             _ => said.into_owned(),
         };
         let key = keys.iter().find(|key| key.is(&offered)).ok_or(Fault::NoMatch)?;
-        Ok(Proof::of(key, request.body()))
+        Ok(Proof::of(key, Vec::new()))
     }
 
     fn verify_signature<'k>(
@@ -147,15 +147,16 @@ impl Scheme {
         };
         let form =
             if self.signed.has_form() && !hashed { form::fields(request)? } else { Vec::new() };
-        let urls = match self.any_port {
-            true => form::with_any_port(request.url()),
-            false => vec![request.url().to_owned()],
+        let urls = if self.any_port {
+            form::with_any_port(request.url())
+        } else {
+            vec![request.url().to_owned()]
         };
         for key in keys {
             for url in &urls {
                 let signed = self.signed_string(request, key, time, url, &form)?;
                 if fits_any(self.kind, hash, key, &signed, &offered) {
-                    return Ok(Proof::of(key, &signed));
+                    return Ok(Proof::of(key, signed));
                 }
             }
         }
@@ -205,10 +206,15 @@ impl Scheme {
 }
 
 impl<'k> Proof<'k> {
-    pub(super) fn of(key: &'k Key, signed: &[u8]) -> Proof<'k> {
+    pub(super) fn of(key: &'k Key, signed: Vec<u8>) -> Proof<'k> {
+        Proof { key, signed }
+    }
+
+    /// The hash of what was signed: of a request that is played back, the same.
+    pub fn hash(&self) -> [u8; 32] {
         let mut hash = [0; 32];
-        hash.copy_from_slice(digest::digest(&digest::SHA256, signed).as_ref());
-        Proof { key, hash }
+        hash.copy_from_slice(digest::digest(&digest::SHA256, &self.signed).as_ref());
+        hash
     }
 }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use url::Url;
 use url::form_urlencoded;
 
+use crate::policy::hex::unhex;
 use crate::policy::scheme::check::Fault;
 use crate::policy::scheme::request::Request;
 
@@ -62,7 +63,7 @@ pub(super) fn check_body_hash(request: &Request<'_>, parameter: &str) -> Result<
     let query = request.url().split_once('?').map_or("", |(_, query)| query);
     let mut said = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == parameter);
     let Some((_, said)) = said.next() else { return Ok(false) };
-    let said = super::request::unhex(said.as_bytes());
+    let said = unhex(said.as_bytes());
     let hash = ring::digest::digest(&ring::digest::SHA256, request.body());
     if said.as_deref() == Some(hash.as_ref()) { Ok(true) } else { Err(Fault::Digest) }
 }

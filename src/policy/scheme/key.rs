@@ -6,11 +6,12 @@ use secrecy::ExposeSecret;
 use secrecy::SecretSlice;
 use subtle::ConstantTimeEq;
 
+use crate::policy::hex::hex;
+use crate::policy::hex::unhex;
 use crate::policy::keys::LENIENT;
 use crate::policy::scheme::KeyEncoding;
 use crate::policy::scheme::Kind;
 use crate::policy::scheme::Scheme;
-use crate::policy::scheme::request::unhex;
 
 /// The longest key in bytes.
 const KEY_BYTES_MAX: usize = 4 * 1024;
@@ -90,7 +91,7 @@ impl Key {
     /// The HMAC-SHA256 of a text with this key, in hexadecimal.
     pub fn hmac_hex(&self, text: &[u8]) -> String {
         let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, self.bytes()), text);
-        tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(tag.as_ref())
     }
 
     /// Whether this is the key itself, in a time that says nothing of it.

@@ -90,7 +90,7 @@ fn check<'k>(
     let (signed, offered) = (base(request, input)?, [offered]);
     let fits = |key: &&Key| fits_any(kind, Hash::Sha256, key, &signed, &offered);
     let key = keys.iter().find(fits).ok_or(Fault::NoMatch)?;
-    Ok(Proof::of(key, &signed))
+    Ok(Proof::of(key, signed))
 }
 
 /// The signature base (section 2.5).

@@ -82,11 +82,3 @@ impl<'a> Request<'a> {
         places.iter().find_map(text)
     }
 }
-
-/// Bytes of hexadecimal digits, two for each.
-pub(super) fn unhex(text: &[u8]) -> Option<Vec<u8>> {
-    let (pairs, rest) = text.as_chunks::<2>();
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let byte = |[high, low]: &[u8; 2]| Some(digit(*high)? << 4 | digit(*low)?);
-    if rest.is_empty() { pairs.iter().map(byte).collect() } else { None }
-}
