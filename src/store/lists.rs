@@ -113,6 +113,18 @@ impl Reader {
         self.event_rows(|| scan::descending(&self.tree, &below, &low, limit))
     }
 
+    /// The event that was admitted last, whether or not it can be read.
+    ///
+    /// # Errors
+    /// [`ReadError`] names what cannot be read.
+    pub fn last_event(&self) -> Result<Option<EventId>, ReadError> {
+        let low = layout::EVENTS.key(&[]);
+        let rows = scan::descending(&self.tree, &last_of(&low), &low, 1)?;
+        let id =
+            |(key, _): &(Key, Bytes)| layout::event_of(key).ok_or_else(|| layout::bad_key(key));
+        rows.first().map(id).transpose()
+    }
+
     /// Events from `from` to `to` (both included), oldest first.
     ///
     /// # Errors

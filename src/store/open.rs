@@ -223,12 +223,11 @@ fn begin(
     let lanes = read_lanes(db)?;
     let tally = Reader::new((**db).clone()).tally()?;
     let batches = Batches::new(Packed::new((**db).clone()), lanes, tally);
-    let endpoints = Reader::new((**db).clone()).endpoints()?;
     let mut writer = Writer::new(db.clone(), batches);
     let mut redated = None;
     let begun = writer.guarded(|batches| {
         fold::resume(batches)?;
-        redated = fold::redate(batches, &endpoints, options.now)?;
+        redated = fold::redate(batches, || Reader::new((**db).clone()).endpoints(), options.now)?;
         batches.room(2)?;
         let format = Bytes::from(layout::encode(&layout::FORMAT));
         batches.packed.insert(&layout::META, layout::format_key(), format)?;
@@ -297,7 +296,7 @@ fn recover(reader: &Reader, clean: bool) -> Result<Recovered, ReadError> {
         in_flight: reader.in_flight()?,
         lanes: reader.lanes()?,
         endpoints: reader.endpoints()?,
-        last_event: reader.events(None, 1)?.first().map(|(id, _)| *id),
+        last_event: reader.last_event()?,
         replays: reader.replays()?,
         holds: reader.holds()?,
         redated: None,

@@ -45,31 +45,40 @@ pub struct Redated {
     pub deliveries: u64,
 }
 
-/// Dates again what waits for these endpoints, if the event that was admitted last says that the
+/// Dates again what waits for the endpoints, if the event that was admitted last says that the
 /// clock has been set back since. What cannot be read stays as it is.
 ///
 /// # Errors
 /// [`CommitError`] if the store cannot be written.
 pub fn redate(
     batches: &mut Batches,
-    endpoints: &[EndpointEntry],
+    endpoints: impl FnOnce() -> Result<Vec<EndpointEntry>, ReadError>,
     now: Time,
 ) -> Result<Option<Redated>, CommitError> {
-    let last = batches.packed.last_before(&layout::EVENTS, &layout::event_key(EventId::MAX))?;
-    let Some((key, _)) = last else { return Ok(None) };
-    let last = layout::event_of(&key).ok_or_else(|| layout::bad_key(&key))?;
-    let ahead = head(batches, last)?.map_or(Duration::ZERO, |head| head.accepted_at.since(now));
+    let last = last_admitted(batches);
+    let last = batches.sound(EventId::MIN, last)?.flatten();
+    let ahead = last.map_or(Duration::ZERO, |at| at.since(now));
     if ahead < SET_BACK_MIN {
         return Ok(None);
     }
     let mut redated = Redated { ahead, deliveries: 0 };
-    for entry in endpoints {
+    for entry in &endpoints()? {
         redated.deliveries += lane(batches, entry.no, now)?;
         if let Some(entry) = breaker(entry, now, ahead) {
             endpoint(batches, &entry)?;
         }
     }
     Ok(Some(redated))
+}
+
+/// When the last event was admitted, by the clock of then.
+fn last_admitted(batches: &mut Batches) -> Result<Option<Time>, ReadError> {
+    let end = layout::event_key(EventId::MAX);
+    let Some((key, _)) = batches.packed.last_before(&layout::EVENTS, &end)? else {
+        return Ok(None);
+    };
+    let last = layout::event_of(&key).ok_or_else(|| layout::bad_key(&key))?;
+    Ok(head(batches, last)?.map(|head| head.accepted_at))
 }
 
 /// Of the lane, what is due at a time to come and was put there at one. Answers how many.
