@@ -20,16 +20,23 @@
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::sync::mpsc::Sender;
+use std::sync::mpsc::channel;
+use std::thread::JoinHandle;
 use std::time::Duration;
 use std::time::Instant;
 
 use bytes::Bytes;
 use postrider::model::*;
+use postrider::store::CommitError;
 use postrider::store::open::Durability;
 use postrider::store::open::Opened;
 use postrider::store::open::Options;
 use postrider::store::open::open;
 use postrider::store::writer::Commit;
+use postrider::store::writer::Receipts;
+use postrider::store::writer::Writer;
 
 const MIB: u64 = 1024 * 1024;
 const ENDPOINT: EndpointNo = EndpointNo(3);
@@ -77,20 +84,20 @@ fn an_event_costs_a_bounded_number_of_bytes_written() {
 /// Admits events of 200 bytes and delivers none.
 fn park(events: u64) {
     let (opened, begun) = begin();
-    let mut writer = opened.writer;
     let group = number("LAYOUT_GROUP", 64);
+    let desk = Desk::over(opened.writer);
     for first in (0..events).step_by(usize::try_from(group).unwrap()) {
         let last = events.min(first + group);
-        let commits: Vec<_> = (first..last).map(|n| admit(n, 200, &[])).collect();
-        writer.commit(&commits).unwrap();
+        desk.commit((first..last).map(|n| admit(n, 200, &[])).collect());
     }
+    desk.close();
     report(begun);
 }
 
 /// Opens what [`park`] left and loads the head of the lane.
 fn start() {
     let (opened, begun) = begin();
-    let rows = opened.reader.load(ENDPOINT, Class::Fresh, None, 64).unwrap();
+    let rows = opened.readers.reader().unwrap().load(ENDPOINT, Class::Fresh, None, 64).unwrap();
     assert_eq!(rows.len(), 64);
     report(begun);
 }
@@ -98,18 +105,49 @@ fn start() {
 /// Admits events of 1 KiB, each dialled at once and delivered by the next group.
 fn deliver(events: u64) {
     let (opened, begun) = begin();
-    let mut writer = opened.writer;
     let group = number("LAYOUT_GROUP", 64);
+    let desk = Desk::over(opened.writer);
     let mut commits = Vec::new();
     for first in (0..events).step_by(usize::try_from(group).unwrap()) {
         let last = events.min(first + group);
         commits.extend((first..last).map(|n| admit(n, 1024, &[ENDPOINT])));
-        writer.commit(&commits).unwrap();
+        desk.commit(commits);
         commits = (first..last).map(delivered).collect();
     }
-    writer.commit(&commits).unwrap();
-    assert_eq!(opened.reader.in_flight().unwrap(), []);
+    desk.commit(commits);
+    desk.close();
+    assert_eq!(opened.readers.reader().unwrap().in_flight().unwrap(), []);
     report(begun);
+}
+
+/// The writer in its own thread, as the daemon has it.
+struct Desk {
+    commits: Sender<Commit>,
+    receipts: Receiver<Receipts>,
+    writer: JoinHandle<Result<(), CommitError>>,
+}
+
+impl Desk {
+    fn over(writer: Writer) -> Desk {
+        let (commits, inbox) = channel();
+        let (done, receipts) = channel();
+        let run = move || writer.run(&inbox, |receipts| done.send(receipts).unwrap());
+        Desk { commits, receipts, writer: std::thread::spawn(run) }
+    }
+
+    /// Hands commits over one by one, and waits until all of them are safe.
+    fn commit(&self, commits: Vec<Commit>) {
+        let mut missing = commits.len();
+        commits.into_iter().for_each(|commit| self.commits.send(commit).unwrap());
+        while missing > 0 {
+            missing -= self.receipts.recv().unwrap().len();
+        }
+    }
+
+    fn close(self) {
+        drop(self.commits);
+        self.writer.join().unwrap().unwrap();
+    }
 }
 
 fn id(n: u64) -> EventId {

@@ -38,8 +38,8 @@ fn failed(why: &str) -> Attempt {
 }
 
 async fn read(shared: &Shared, id: EventId) -> Result<Arc<Event>, String> {
-    let reader = shared.reader.clone();
-    match tokio::task::spawn_blocking(move || reader.event(id)).await {
+    let readers = shared.readers.clone();
+    match tokio::task::spawn_blocking(move || readers.reader()?.event(id)).await {
         Ok(Ok(Some(event))) => Ok(Arc::new(event)),
         Ok(Ok(None)) => Err("the event is no longer in the store".to_owned()),
         Ok(Err(error)) => {

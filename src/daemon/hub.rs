@@ -249,8 +249,8 @@ impl Hub {
     fn load(&self, lane: EndpointNo, class: Class, after: Option<Due>, limit: usize) {
         let shared = Arc::clone(&self.shared);
         tokio::spawn(async move {
-            let reader = shared.reader.clone();
-            let read = move || reader.load(lane, class, after, limit);
+            let readers = shared.readers.clone();
+            let read = move || readers.reader()?.load(lane, class, after, limit);
             let rows = match tokio::task::spawn_blocking(read).await {
                 Ok(Ok(rows)) => Some(rows),
                 Ok(Err(error)) => {

@@ -126,7 +126,7 @@ pub fn run(config_path: PathBuf) -> Result<(), RunError> {
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS_MAX)
         .build()?;
-    let Opened { reader, writer, space, durability, recovered } = opened;
+    let Opened { readers, writer, space, durability, recovered } = opened;
     let recovered = Recovered {
         in_flight: recovered.in_flight,
         lanes: recovered.lanes,
@@ -156,7 +156,7 @@ pub fn run(config_path: PathBuf) -> Result<(), RunError> {
         config_path,
         on_reload: on_reload(log, Arc::clone(&intake)),
         changing: tokio::sync::Mutex::new(()),
-        reader,
+        readers,
         reads: Semaphore::new(READS_MAX),
         space,
         durability: match durability {
@@ -166,7 +166,7 @@ pub fn run(config_path: PathBuf) -> Result<(), RunError> {
         hub,
         chance: Mutex::new(fastrand::Rng::with_seed(seed)),
     });
-    let last = shared.reader.clone();
+    let last = shared.readers.clone();
     let result = runtime.block_on(live(shared, engine, inbox, writer, sockets, &intake));
     drop(intake);
     runtime.shutdown_timeout(HANG_UP);

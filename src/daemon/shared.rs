@@ -39,7 +39,9 @@ use crate::model::StandingHold;
 use crate::model::Submission;
 use crate::model::Time;
 use crate::policy::pulse::Beats;
+use crate::store::packed::ReadError;
 use crate::store::read::Reader;
+use crate::store::read::Readers;
 use crate::store::space::Space;
 use crate::store::writer::Receipts;
 
@@ -174,8 +176,8 @@ pub(crate) struct Shared {
     pub(crate) on_reload: Box<dyn Fn(&Config) + Send + Sync>,
     /// One change of the rules at a time.
     pub(crate) changing: tokio::sync::Mutex<()>,
-    /// Reads the store.
-    pub(crate) reader: Reader,
+    /// Read the store.
+    pub(crate) readers: Readers,
     /// Bounds reads of the store.
     pub(crate) reads: Semaphore,
     /// The disk under the store.
@@ -206,14 +208,14 @@ impl Shared {
     }
 
     /// Reads the store away from the async workers, a few at a time. `None` if the runtime is
-    /// shutting down.
+    /// shutting down, [`ReadError`] if the store cannot be read at all.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Reader) -> T + Send + 'static,
-    ) -> Option<T> {
+    ) -> Option<Result<T, ReadError>> {
         let _permit = self.reads.acquire().await.ok()?;
-        let reader = self.reader.clone();
-        tokio::task::spawn_blocking(move || read(&reader)).await.ok()
+        let readers = self.readers.clone();
+        tokio::task::spawn_blocking(move || Ok(read(&readers.reader()?))).await.ok()
     }
 
     /// An id for a request: its time and 64 random bits.

@@ -51,7 +51,7 @@ async fn alive(shared: &Arc<Shared>, alarm: &Alarm, said: &mut String) -> bool {
         // an error is what the writer ends with, and is logged then
         let _ = tokio::task::spawn_blocking(move || alarm.raise()).await;
     }
-    let read = shared.read(|reader| reader.ping()).await;
+    let read = shared.read(|reader| reader.ping()).await.map(|read| read.and_then(|ping| ping));
     if let Some(Err(error)) = &read {
         shared.metrics.store_read_failed();
         tracing::error!(event = "store.error", op = "ping", %error);

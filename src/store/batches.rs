@@ -10,6 +10,7 @@ use crate::model::Damage;
 use crate::model::EndpointNo;
 use crate::model::EventId;
 use crate::model::LaneCounts;
+use crate::store::journal::Journal;
 use crate::store::layout;
 use crate::store::layout::Ahead;
 use crate::store::layout::Tally;
@@ -48,6 +49,15 @@ pub enum CommitError {
     Unreadable(#[from] ReadError),
 }
 
+impl From<std::io::Error> for CommitError {
+    fn from(error: std::io::Error) -> CommitError {
+        match error.kind() {
+            std::io::ErrorKind::StorageFull => CommitError::Full(error.to_string()),
+            _ => CommitError::Io(error.to_string()),
+        }
+    }
+}
+
 impl From<sled::Error> for CommitError {
     fn from(error: sled::Error) -> CommitError {
         match &error {
@@ -64,6 +74,7 @@ impl From<sled::Error> for CommitError {
 pub struct Batches {
     /// The map that records change.
     pub packed: Packed,
+    journal: Journal,
     lanes: BTreeMap<EndpointNo, LaneCounts>,
     touched: BTreeSet<EndpointNo>,
     tally: Tally,
@@ -74,9 +85,15 @@ pub struct Batches {
 
 impl Batches {
     /// Nothing staged, over a map in which the lanes have these counts, and which holds this much.
-    pub fn new(packed: Packed, lanes: BTreeMap<EndpointNo, LaneCounts>, tally: Tally) -> Batches {
+    pub fn new(
+        packed: Packed,
+        journal: Journal,
+        lanes: BTreeMap<EndpointNo, LaneCounts>,
+        tally: Tally,
+    ) -> Batches {
         Batches {
             packed,
+            journal,
             lanes,
             touched: BTreeSet::new(),
             tally,
@@ -171,11 +188,32 @@ impl Batches {
         self.touched.insert(endpoint);
     }
 
+    /// The journal.
+    pub fn journal(&mut self) -> &mut Journal {
+        &mut self.journal
+    }
+
     /// Hands what is staged to the underlying store, as one batch. It is not synced by that.
     ///
     /// # Errors
     /// [`CommitError`] if it cannot be written.
     pub fn emit(&mut self) -> Result<(), CommitError> {
+        self.note()?;
+        if self.packed.operations() == 0 {
+            return Ok(());
+        }
+        let mark = Bytes::from(layout::encode(&self.journal.last()));
+        self.packed.put(&layout::META, layout::mark_key(), mark)?;
+        debug_assert!(self.packed.operations() <= OPERATIONS_MAX, "a batch is bounded");
+        Ok(self.packed.emit()?)
+    }
+
+    /// Writes what was staged since it was called last to the journal, as one frame. It is not
+    /// synced by that.
+    ///
+    /// # Errors
+    /// [`CommitError`] if it cannot be written.
+    pub fn note(&mut self) -> Result<(), CommitError> {
         for endpoint in std::mem::take(&mut self.touched) {
             let counts = self.lanes.get(&endpoint).copied().unwrap_or_default();
             let value = Bytes::from(layout::encode(&counts));
@@ -185,7 +223,8 @@ impl Batches {
             let value = Bytes::from(layout::encode(&self.tally));
             self.packed.insert(&layout::META, layout::tally_key(), value)?;
         }
-        debug_assert!(self.packed.operations() <= OPERATIONS_MAX, "a batch is bounded");
-        Ok(self.packed.emit()?)
+        self.journal.append(self.packed.noted())?;
+        self.packed.noted().clear();
+        Ok(())
     }
 }

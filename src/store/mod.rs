@@ -5,8 +5,11 @@
 //! into [`page`]s ([`packed`], and [`scan`] for readers). [`fold`] says what each record does to
 //! the tables, [`batches`] how that is cut into atomic batches.
 //!
+//! What was changed is safe once it stands in the [`journal`]; the underlying store gets it later,
+//! many commits at a time, and is synced now and then.
+//!
 //! Invariants:
-//! - Nothing is answered before it is flushed, and there is one place that flushes.
+//! - Nothing is answered before it is synced, and there is one place that syncs.
 //! - Every record is one atomic unit; no batch holds more than [`batches::OPERATIONS_MAX`] pages.
 //! - No value is longer than [`page::PAGE_BYTES_MAX`]: the underlying store writes longer ones
 //!   without ever syncing them.
@@ -19,8 +22,11 @@ pub mod packed;
 pub mod scan;
 pub mod layout;
 pub mod large;
+pub mod journal;
 pub mod batches;
 pub mod fold;
+mod checkpoint;
+mod shown;
 pub mod writer;
 pub mod read;
 mod lists;
@@ -41,6 +47,7 @@ pub use open::open;
 pub use packed::ReadError;
 pub use read::DeliveryRecord;
 pub use read::Reader;
+pub use read::Readers;
 pub use space::Space;
 pub use writer::Commit;
 pub use writer::Receipts;

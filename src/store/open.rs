@@ -2,24 +2,26 @@
 //!
 //! ```text
 //! <path>/            0700
-//!   outbox/          the database, and in `format` what it is, so that a later version's is not
-//!                    touched, and one that lost everything not taken for a new one
+//!   outbox/          the database and its journal, and in `format` what it is, so that a later
+//!                    version's is not touched, and one that lost everything not taken for a new
+//!                    one
 //!   ballast          see `space`
 //!   outbox.damaged-* databases that could not be opened: moved aside, never deleted
 //!   outbox.unfinished-* those that were cut off while they were made: nothing was acknowledged
 //! ```
 //!
-//! The cost is that of the underlying store's own recovery, and besides proportional to endpoints
-//! and deliveries in flight, never to the backlog.
+//! The cost is that of the underlying store's own recovery and of reading the journal, and besides
+//! proportional to endpoints and deliveries in flight, never to the backlog.
 
 mod home;
+mod redo;
 
-use std::collections::BTreeMap;
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -40,6 +42,7 @@ use crate::store::layout;
 use crate::store::packed::Packed;
 use crate::store::packed::ReadError;
 use crate::store::read::Reader;
+use crate::store::read::Readers;
 use crate::store::read::let_go;
 use crate::store::space::Space;
 use crate::store::sync;
@@ -76,7 +79,7 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Opened {
     /// For any number of readers.
-    pub reader: Reader,
+    pub readers: Readers,
     /// For the one thread that writes.
     pub writer: Writer,
     /// The disk.
@@ -213,39 +216,39 @@ fn begin(
 ) -> Result<Opened, OpenError> {
     let in_home = |error| home::explain(&options.path, error);
     home::sync(&options.path).map_err(in_home)?;
-    let clean = match check_format(db, &options.path)? {
-        Found::Nothing if noted.is_some() => {
-            return Err(home::move_aside(options, "nothing was left of what it held"));
-        }
-        Found::Nothing => true,
-        Found::Store { clean } => clean,
-    };
-    let lanes = read_lanes(db)?;
-    let tally = Reader::new((**db).clone()).tally()?;
-    let batches = Batches::new(Packed::new((**db).clone()), lanes, tally);
-    let mut writer = Writer::new(db.clone(), batches);
+    if !holds_store(db, &options.path)? && noted.is_some() {
+        return Err(home::move_aside(options, "nothing was left of what it held"));
+    }
+    let journal = redo::redo(options, db)?;
+    let reader = Reader::new((**db).clone());
+    let clean = db.is_empty() || reader.is_clean()?;
+    let lanes = reader.lanes()?.into_iter().collect();
+    let packed = Packed::new((**db).clone());
+    let batches = Batches::new(packed, journal, lanes, reader.tally()?);
+    let shown = Arc::default();
+    let mut writer = Writer::new(db.clone(), batches, Arc::clone(&shown));
     let mut redated = None;
     let begun = writer.guarded(|batches| {
         fold::resume(batches)?;
-        redated = fold::redate(batches, || Reader::new((**db).clone()).endpoints(), options.now)?;
+        redated = fold::redate(batches, || reader.endpoints(), options.now)?;
         batches.room(2)?;
         let format = Bytes::from(layout::encode(&layout::FORMAT));
         batches.packed.insert(&layout::META, layout::format_key(), format)?;
         batches.packed.remove(&layout::META, &layout::clean_key())?;
         Ok(())
     });
-    match begun {
+    match begun.and_then(|()| writer.settle()) {
         Err(CommitError::Full(_)) => return Err(OpenError::Full(options.path.clone())),
         begun => begun?,
     }
     if noted.is_none() {
         home::note_format(&options.path).map_err(in_home)?;
     }
-    let reader = Reader::new((**db).clone());
     let recovered = Recovered { redated, ..recover(&reader, clean)? };
+    let readers = Readers::new((**db).clone(), shown);
     // The ballast is for the next start; without it this one is as good.
     let _ = space.put_ballast();
-    Ok(Opened { reader, writer, space, durability: options.durability, recovered })
+    Ok(Opened { readers, writer, space, durability: options.durability, recovered })
 }
 
 /// The database, or why it is damaged.
@@ -266,29 +269,16 @@ fn open_database(options: &Options) -> Result<Result<sled::Db, String>, OpenErro
     }
 }
 
-/// What a database holds.
-enum Found {
-    /// Nothing at all.
-    Nothing,
-    /// A store of ours, and whether the last process ended in order.
-    Store { clean: bool },
-}
-
-fn check_format(db: &sled::Db, path: &Path) -> Result<Found, OpenError> {
-    let mut meta = Packed::new((**db).clone());
-    let key = layout::format_key();
+/// Whether a database holds a store of ours, or nothing at all.
+fn holds_store(db: &sled::Db, path: &Path) -> Result<bool, OpenError> {
     if db.is_empty() {
-        return Ok(Found::Nothing);
+        return Ok(false);
     }
-    let raw = meta.get(&layout::META, &key)?;
+    let key = layout::format_key();
+    let raw = Packed::new((**db).clone()).get(&layout::META, &key)?;
     let raw = raw.ok_or_else(|| OpenError::Foreign(path.to_owned()))?;
     home::refuse_newer(path, layout::decode(&key, &raw)?)?;
-    let clean = meta.get(&layout::META, &layout::clean_key())?.is_some();
-    Ok(Found::Store { clean })
-}
-
-fn read_lanes(db: &sled::Db) -> Result<BTreeMap<EndpointNo, LaneCounts>, OpenError> {
-    Ok(Reader::new((**db).clone()).lanes()?.into_iter().collect())
+    Ok(true)
 }
 
 fn recover(reader: &Reader, clean: bool) -> Result<Recovered, ReadError> {

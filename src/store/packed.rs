@@ -7,8 +7,8 @@
 //! each key has exactly one page to be in. Pages are split and never joined: an entry never moves
 //! to a page with a lower bound, so a reader that goes from page to page upwards misses nothing.
 //!
-//! Changes are staged in memory and leave as one batch with [`Packed::emit`]. The writer is the
-//! only one that changes anything, so pages that it has touched lately stay decoded in a bounded
+//! Changes are staged in memory, noted for the journal, and leave as one batch with
+//! [`Packed::emit`]. The writer is the only one that changes anything, so pages that it has touched lately stay decoded in a bounded
 //! cache and the hot path reads nothing back.
 //!
 //! Invariants: the cache holds every changed page; a cached page knows its upper bound exactly;
@@ -22,6 +22,7 @@ use std::ops::Bound;
 
 use bytes::Bytes;
 
+use crate::store::journal::Changes;
 use crate::store::key::Key;
 use crate::store::page::PAGE_BYTES_MAX;
 use crate::store::page::Page;
@@ -103,13 +104,16 @@ pub struct Packed {
     tree: sled::Tree,
     cache: BTreeMap<Key, Cached>,
     changed: BTreeSet<Key>,
+    /// What was changed since the journal got it last.
+    noted: Changes,
     uses: u64,
 }
 
 impl Packed {
     /// The map over this tree. There must be one only.
     pub fn new(tree: sled::Tree) -> Packed {
-        Packed { tree, cache: BTreeMap::new(), changed: BTreeSet::new(), uses: 0 }
+        let (cache, changed) = (BTreeMap::new(), BTreeSet::new());
+        Packed { tree, cache, changed, noted: Changes::default(), uses: 0 }
     }
 
     /// The value of a key.
@@ -125,6 +129,33 @@ impl Packed {
     /// # Errors
     /// [`ReadError`] if its page cannot be read; nothing is changed then.
     pub fn insert(&mut self, table: &Table, key: Key, value: Bytes) -> Result<(), ReadError> {
+        self.put(table, key, value.clone())?;
+        self.noted.put(&key, &value);
+        Ok(())
+    }
+
+    /// Takes an entry out.
+    ///
+    /// # Errors
+    /// [`ReadError`] if its page cannot be read; nothing is changed then.
+    pub fn remove(&mut self, table: &Table, key: &Key) -> Result<Option<Bytes>, ReadError> {
+        let removed = self.take(table, key)?;
+        if removed.is_some() {
+            self.noted.remove(key);
+        }
+        Ok(removed)
+    }
+
+    /// What was changed and the journal has not got yet.
+    pub fn noted(&mut self) -> &mut Changes {
+        &mut self.noted
+    }
+
+    /// As [`Packed::insert`], of what the journal need not be told.
+    ///
+    /// # Errors
+    /// As [`Packed::insert`].
+    pub fn put(&mut self, table: &Table, key: Key, value: Bytes) -> Result<(), ReadError> {
         let base = match self.locate(table, &key)? {
             Some(base) => base,
             None => self.begin_lane(table, &key)?,
@@ -147,11 +178,11 @@ impl Packed {
         Ok(())
     }
 
-    /// Takes an entry out.
+    /// As [`Packed::remove`], of what the journal need not be told.
     ///
     /// # Errors
-    /// [`ReadError`] if its page cannot be read; nothing is changed then.
-    pub fn remove(&mut self, table: &Table, key: &Key) -> Result<Option<Bytes>, ReadError> {
+    /// As [`Packed::remove`].
+    pub fn take(&mut self, table: &Table, key: &Key) -> Result<Option<Bytes>, ReadError> {
         let Some(base) = self.locate(table, key)? else { return Ok(None) };
         let removed = self.cache.get_mut(&base).and_then(|cached| cached.page.remove(key));
         if removed.is_some() {

@@ -5,6 +5,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -25,11 +26,45 @@ use crate::store::layout::EventHead;
 use crate::store::layout::Tally;
 use crate::store::packed::ReadError;
 use crate::store::scan;
+use crate::store::shown::Shown;
 
-/// Reads the store; as many of them as are wanted.
+/// Where readers come from, as many as are wanted.
 #[derive(Clone, Debug)]
+pub struct Readers {
+    tree: sled::Tree,
+    shown: Arc<Shown>,
+}
+
+/// Reads the store: what was safe when it was made, and much of what came later.
+#[derive(Debug)]
 pub struct Reader {
     pub(super) tree: sled::Tree,
+}
+
+impl Readers {
+    pub(super) fn new(tree: sled::Tree, shown: Arc<Shown>) -> Readers {
+        Readers { tree, shown }
+    }
+
+    /// A reader that sees everything that is safe by now. It may have to wait for that, for about
+    /// as long as a commit takes.
+    ///
+    /// # Errors
+    /// [`ReadError::Io`] if the writer has ended, or is stuck.
+    pub fn reader(&self) -> Result<Reader, ReadError> {
+        if self.shown.wait() {
+            return Ok(Reader::new(self.tree.clone()));
+        }
+        Err(ReadError::Io("the writer does not go on".to_owned()))
+    }
+
+    /// Lets go of the store, which the last one to do so syncs once more.
+    ///
+    /// # Errors
+    /// [`CommitError`] if that failed; what was acknowledged is safe all the same.
+    pub fn let_go(self) -> Result<(), CommitError> {
+        let_go(self)
+    }
 }
 
 /// Drops what may be the last hold on the underlying store: it syncs then, and has no other way to
@@ -53,14 +88,6 @@ pub struct DeliveryRecord {
 }
 
 impl Reader {
-    /// Lets go of the store, which the last one to do so syncs once more.
-    ///
-    /// # Errors
-    /// [`CommitError`] if that failed; what was acknowledged is safe all the same.
-    pub fn let_go(self) -> Result<(), CommitError> {
-        let_go(self)
-    }
-
     /// A reader of this tree.
     pub(super) fn new(tree: sled::Tree) -> Reader {
         Reader { tree }
@@ -85,6 +112,14 @@ impl Reader {
         let key = layout::tally_key();
         let raw = scan::get(&self.tree, &layout::META, &key)?;
         raw.map_or(Ok(Tally::default()), |raw| layout::decode(&key, &raw))
+    }
+
+    /// Whether the store was left in order.
+    ///
+    /// # Errors
+    /// [`ReadError`] names what cannot be read.
+    pub fn is_clean(&self) -> Result<bool, ReadError> {
+        Ok(scan::get(&self.tree, &layout::META, &layout::clean_key())?.is_some())
     }
 
     /// An event with its body; `None` if it, or its body, is no longer kept.

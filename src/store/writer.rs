@@ -1,13 +1,17 @@
 //! The one writer: commits in, receipts out, once they are safe.
 //!
-//! Everything that waits goes into one group: applied in order, handed to the underlying store in
-//! as few atomic batches as it takes, flushed once, answered. Nothing is added to the wait: while
-//! one group is being flushed, the next one gathers by itself.
+//! Everything that waits goes into one group: applied in order, written to the journal, synced
+//! once, answered. Nothing is added to the wait: while one group is being synced, the next one
+//! gathers by itself. What was answered is handed to the underlying store later, many groups at a
+//! time: when much has gathered, when a reader waits for it, or when nothing comes in.
 //!
-//! After a failed write or flush nobody knows what is on disk, so the writer is poisoned: it
+//! After a failed write or sync nobody knows what is on disk, so the writer is poisoned: it
 //! answers the same error for ever, and nothing is acknowledged any more.
 
+use std::sync::Arc;
 use std::sync::mpsc::Receiver;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -15,13 +19,21 @@ use crate::model::Receipt;
 use crate::model::Record;
 use crate::store::batches::Batches;
 use crate::store::batches::CommitError;
+use crate::store::batches::OPERATIONS_MAX;
+use crate::store::checkpoint::Checkpoints;
 use crate::store::fold;
 use crate::store::layout;
+use crate::store::shown::Shown;
 
 /// Records in a group, beyond which no further commit is taken into it.
 pub const GROUP_RECORDS_MAX: usize = 1_024;
 /// Bytes of bodies in a group, beyond which no further commit is taken into it.
 pub const GROUP_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Page operations that gather before they are handed over, where nobody waits for them.
+const GATHERED_MAX: usize = OPERATIONS_MAX * 3 / 4;
+/// How long nothing comes in before they are handed over.
+const IDLE: Duration = Duration::from_millis(2);
 
 /// Records that are made safe together. Each is atomic by itself.
 #[derive(Clone, Debug)]
@@ -40,27 +52,26 @@ pub type Receipts = Vec<(u64, Vec<Receipt>)>;
 pub struct Writer {
     db: sled::Db,
     batches: Batches,
+    checkpoints: Checkpoints,
+    shown: Arc<Shown>,
     failed: Option<CommitError>,
 }
 
 impl Writer {
     /// The writer of this database. There must be one only.
-    pub(super) fn new(db: sled::Db, batches: Batches) -> Writer {
-        Writer { db, batches, failed: None }
+    pub(super) fn new(db: sled::Db, batches: Batches, shown: Arc<Shown>) -> Writer {
+        let checkpoints = Checkpoints::new(db.clone());
+        Writer { db, batches, checkpoints, shown, failed: None }
     }
 
-    /// Makes a group of commits safe: when this answers, they are on disk.
+    /// Makes a group of commits safe: when this answers, they are on disk, and can be read.
     ///
     /// # Errors
     /// [`CommitError`], now and on every later call: nothing of this group may be acknowledged.
     pub fn commit(&mut self, group: &[Commit]) -> Result<Receipts, CommitError> {
-        self.guarded(|batches| {
-            let mut answers = Vec::with_capacity(group.len());
-            for commit in group {
-                answers.push((commit.ticket, fold::apply_all(batches, &commit.records)?));
-            }
-            Ok(answers)
-        })
+        let receipts = self.make_safe(group)?;
+        self.show()?;
+        Ok(receipts)
     }
 
     /// Commits everything that comes in, group by group, until the last sender is gone; then notes
@@ -73,7 +84,7 @@ impl Writer {
         inbox: &Receiver<Commit>,
         mut done: impl FnMut(Receipts),
     ) -> Result<(), CommitError> {
-        while let Ok(first) = inbox.recv() {
+        while let Some(first) = self.next(inbox)? {
             let mut size = Size::default();
             size.add(&first);
             let mut group = vec![first];
@@ -82,9 +93,42 @@ impl Writer {
                 size.add(&next);
                 group.push(next);
             }
-            done(self.commit(&group)?);
+            done(self.make_safe(&group)?);
+            if self.batches.packed.operations() > GATHERED_MAX || self.shown.is_waited_for() {
+                self.show()?;
+            }
         }
         self.close()
+    }
+
+    /// The next commit, once there is one; nothing if none will come. What was made safe does not
+    /// wait for it.
+    fn next(&mut self, inbox: &Receiver<Commit>) -> Result<Option<Commit>, CommitError> {
+        if self.batches.packed.operations() > 0 {
+            match inbox.recv_timeout(IDLE) {
+                Ok(first) => return Ok(Some(first)),
+                Err(RecvTimeoutError::Disconnected) => return Ok(None),
+                Err(RecvTimeoutError::Timeout) => self.show()?,
+            }
+        }
+        Ok(inbox.recv().ok())
+    }
+
+    fn make_safe(&mut self, group: &[Commit]) -> Result<Receipts, CommitError> {
+        self.guarded(|batches| {
+            let mut answers = Vec::with_capacity(group.len());
+            for commit in group {
+                answers.push((commit.ticket, fold::apply_all(batches, &commit.records)?));
+            }
+            Ok(answers)
+        })
+    }
+
+    /// Hands everything to the underlying store, where it can be read.
+    fn show(&mut self) -> Result<(), CommitError> {
+        self.guarded(Batches::emit)?;
+        self.shown.is_shown(self.batches.journal().last().number);
+        Ok(())
     }
 
     /// Ends a wait of the writer that nothing else would end.
@@ -101,11 +145,20 @@ impl Writer {
             batches.room(1)?;
             let mark = Bytes::from_static(&[1]);
             Ok(batches.packed.insert(&layout::META, layout::clean_key(), mark)?)
-        })
+        })?;
+        self.settle()
     }
 
-    /// Does `work`, hands over what it staged, and flushes: the only place that does. Whatever
-    /// fails, fails for good.
+    /// Hands everything to the underlying store, and syncs that.
+    pub(super) fn settle(&mut self) -> Result<(), CommitError> {
+        self.show()?;
+        self.checkpoints.wait()?;
+        self.db.flush()?;
+        Ok(())
+    }
+
+    /// Does `work`, writes what it staged to the journal, and syncs that: the only place that does.
+    /// Whatever fails, fails for good.
     pub(super) fn guarded<T>(
         &mut self,
         work: impl FnOnce(&mut Batches) -> Result<T, CommitError>,
@@ -114,14 +167,34 @@ impl Writer {
             return Err(failed.clone());
         }
         let result = work(&mut self.batches).and_then(|answer| {
-            self.batches.emit()?;
-            self.db.flush()?;
+            self.batches.note()?;
+            self.batches.journal().sync()?;
+            self.turn()?;
             Ok(answer)
         });
-        if let Err(error) = &result {
-            self.failed = Some(error.clone());
+        match &result {
+            Ok(_) => self.shown.is_safe(self.batches.journal().last().number),
+            Err(error) => self.failed = Some(error.clone()),
         }
         result
+    }
+
+    /// Begins a new file of the journal where this one is full.
+    fn turn(&mut self) -> Result<(), CommitError> {
+        if !self.batches.journal().is_full() {
+            return Ok(());
+        }
+        // what the other file holds is in the underlying store since the last turn
+        self.checkpoints.wait()?;
+        self.batches.emit()?;
+        self.batches.journal().turn()?;
+        self.checkpoints.begin()
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.shown.end();
     }
 }
 

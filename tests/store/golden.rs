@@ -10,6 +10,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use postrider::model::*;
+use postrider::store::journal;
+use postrider::store::journal::Changes;
+use postrider::store::journal::Journal;
+use postrider::store::journal::Mark;
 use postrider::store::key::Key;
 use postrider::store::layout;
 use postrider::store::page::Page;
@@ -75,6 +79,10 @@ fn tally() -> layout::Tally {
         anew: true,
         ahead: layout::Ahead { looked: 300, ended: 200, in_vain: true },
     }
+}
+
+fn mark() -> Mark {
+    Mark { turn: 300, number: 70_000 }
 }
 
 fn progress() -> Progress {
@@ -223,6 +231,7 @@ fn samples() -> Vec<(&'static str, Key, Vec<u8>)> {
         ("meta.intent.targets", layout::intent_key(), layout::encode(&targets_intent)),
         ("meta.intent.rest", layout::intent_key(), layout::encode(&rest_intent)),
         ("meta.tally", layout::tally_key(), layout::encode(&tally())),
+        ("meta.mark", layout::mark_key(), layout::encode(&mark())),
         ("event", layout::event_key(id(1)), layout::encode(&head())),
         ("body", layout::body_key(id(1), 258), b"{}".to_vec()),
         (
@@ -266,7 +275,46 @@ fn samples() -> Vec<(&'static str, Key, Vec<u8>)> {
         ("replay", layout::replay_key(replay().id), layout::encode(&replay())),
         ("piece", layout::piece_key(&layout::event_key(id(1)), 258), b"rest".to_vec()),
         ("page", page(1).base(), page(1).encode()),
+        ("frame", layout::body_key(id(1), 258), frame()),
     ]
+}
+
+/// What the journal writes of two changes.
+fn frame() -> Vec<u8> {
+    let home = tempfile::tempdir().unwrap();
+    let files = journal::create(home.path()).unwrap();
+    let mut journal = Journal::new(files, Mark { turn: 299, number: 70_000 }, false);
+    let mut changes = Changes::default();
+    changes.put(&layout::body_key(id(1), 258), b"{}");
+    changes.remove(&layout::flight_key(delivery(1, 3)));
+    journal.append(&changes).unwrap();
+    let mut written = std::fs::read(home.path().join(journal::FILES[0])).unwrap();
+    let end = written.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    written.truncate(end.next_multiple_of(8));
+    written
+}
+
+/// Reads a frame that stands at the beginning of a file, all of its changes.
+fn read_frame(raw: &[u8]) -> (Mark, Vec<(Key, Option<Bytes>)>) {
+    let home = tempfile::tempdir().unwrap();
+    let files = journal::create(home.path()).unwrap();
+    std::fs::write(home.path().join(journal::FILES[0]), raw).unwrap();
+    let mut all = Vec::new();
+    let before = Mark { turn: 299, number: 70_000 };
+    let read = journal::replay(&files, before, true, |_, changes| {
+        all.extend(changes);
+        Ok::<(), std::convert::Infallible>(())
+    });
+    (read.unwrap(), all)
+}
+
+#[test]
+fn a_golden_frame_of_the_journal_is_read_as_what_it_was() {
+    let (_, raw) = line("frame");
+    let (mark, changes) = read_frame(&raw);
+    assert_eq!(mark, Mark { turn: 300, number: 70_001 });
+    let put = (layout::body_key(id(1), 258), Some(Bytes::from_static(b"{}")));
+    assert_eq!(changes, [put, (layout::flight_key(delivery(1, 3)), None)]);
 }
 
 #[test]
@@ -292,6 +340,7 @@ fn bytes_on_disk_are_those_of_the_golden_file() {
 fn golden_bytes_are_read_as_what_they_were() {
     reads("event", &head());
     reads("meta.tally", &tally());
+    reads("meta.mark", &mark());
     reads("due.timed", &progress());
     reads("order.first", &id(1));
     reads("order.behind", &behind());

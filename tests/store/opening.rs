@@ -74,19 +74,19 @@ fn databases_of_others_are_refused() {
 #[test]
 fn databases_of_later_versions_are_refused() {
     let newer = |error: OpenError| match error {
-        OpenError::Newer { found, known, .. } => assert_eq!((found, known), (2, layout::FORMAT)),
+        OpenError::Newer { found, known, .. } => assert_eq!((found, known), (3, layout::FORMAT)),
         other => panic!("{other}"),
     };
     let home = tempfile::tempdir().unwrap();
     let db = sled::open(home.path().join("outbox")).unwrap();
     let mut packed = Packed::new((*db).clone());
-    let format = layout::encode(&2_u32).into();
+    let format = layout::encode(&3_u32).into();
     packed.insert(&layout::META, layout::format_key(), format).unwrap();
     packed.emit().unwrap();
     db.flush().unwrap();
     drop((packed, db));
     newer(open_when_free(&options(home.path())).unwrap_err());
-    std::fs::write(home.path().join("outbox/format"), "2\n").unwrap();
+    std::fs::write(home.path().join("outbox/format"), "3\n").unwrap();
     std::fs::write(home.path().join("outbox/db"), "of a form not known today").unwrap();
     newer(open(&options(home.path())).unwrap_err());
 }
@@ -127,7 +127,7 @@ fn readers_may_be_shared_and_the_writer_moved() {
     fn shared<T: Clone + Send + Sync>(_: &T) {}
     fn moved<T: Send>(_: &T) {}
     let mut store = Store::new();
-    shared(&store.reader());
+    shared(&store.opened().readers);
     moved(&store.opened().writer);
 }
 

@@ -63,7 +63,7 @@ impl Store {
     }
 
     pub(crate) fn reader(&mut self) -> postrider::store::read::Reader {
-        self.opened().reader.clone()
+        self.opened().readers.reader().unwrap()
     }
 
     pub(crate) fn options(&self) -> Options {

@@ -103,7 +103,8 @@ async fn read<T: Send + 'static>(
     shared: &Shared,
     read: impl FnOnce(&Reader) -> Answer<T> + Send + 'static,
 ) -> Answer<T> {
-    counted(shared, shared.read(read).await.ok_or_else(stopping)?)
+    let answer = shared.read(read).await.ok_or_else(stopping)?;
+    counted(shared, answer.map_err(unreadable).and_then(|answer| answer))
 }
 
 impl Backend for Office {

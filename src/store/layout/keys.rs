@@ -53,6 +53,11 @@ pub fn tally_key() -> Key {
     META.key(&[&[4]])
 }
 
+/// Of the [`Mark`](crate::store::journal::Mark) of the last frame whose changes stand here.
+pub fn mark_key() -> Key {
+    META.key(&[&[5]])
+}
+
 /// Of an [`EventHead`](crate::store::layout::EventHead).
 pub fn event_key(event: EventId) -> Key {
     EVENTS.key(&[&event.to_bytes()])

@@ -5,6 +5,7 @@ use super::*;
 use crate::model::EndpointEntry;
 use crate::model::EndpointNo;
 use crate::model::EndpointState;
+use crate::store::journal::scratch;
 use crate::store::layout::Tally;
 use crate::store::packed::Packed;
 use crate::store::packed::ReadError;
@@ -19,7 +20,8 @@ fn database() -> (tempfile::TempDir, sled::Db) {
 fn writer(db: &sled::Db) -> Writer {
     Writer::new(
         db.clone(),
-        Batches::new(Packed::new((**db).clone()), BTreeMap::new(), Tally::default()),
+        Batches::new(Packed::new((**db).clone()), scratch(), BTreeMap::new(), Tally::default()),
+        Arc::default(),
     )
 }
 

@@ -48,7 +48,7 @@ async fn a_new_endpoint_gets_a_secret_that_is_shown_once() {
     assert!(secret.starts_with("whsec_"));
     assert_eq!((made.endpoint.number, &*made.endpoint.origin), (4, "api"));
     assert_eq!(made.endpoint.status, "active");
-    let entries = office.shared.reader.endpoints().unwrap();
+    let entries = office.shared.readers.reader().unwrap().endpoints().unwrap();
     let entry = entries.iter().find(|entry| entry.name == "shop").unwrap();
     assert!(entry.definition.as_ref().unwrap().contains(&secret), "it is stored to sign with");
     assert!(!format!("{:?}", office.endpoint("shop".into()).await).contains(&secret));
@@ -77,7 +77,7 @@ async fn faults_of_a_definition_say_where_they_are_and_change_nothing() {
         assert!(!found[0].detail.contains("whsec_no"));
     }
     assert!(Arc::ptr_eq(&before, &office.shared.rules.load_full()));
-    assert_eq!(office.shared.reader.endpoints().unwrap().len(), 3);
+    assert_eq!(office.shared.readers.reader().unwrap().endpoints().unwrap().len(), 3);
 }
 
 #[tokio::test]
@@ -137,7 +137,7 @@ async fn deliveries_of_a_removed_endpoint_end_as_it_was_said() {
         assert_eq!(office.count_replay(order).await, Err(gone()));
         assert_eq!(office.endpoint("old".into()).await, Err(gone()));
         assert_eq!(office.retry(delivery(7, 3), actor()).await, Err(gone()));
-        let entries = office.shared.reader.endpoints().unwrap();
+        let entries = office.shared.readers.reader().unwrap().endpoints().unwrap();
         assert!(entries.iter().any(|entry| entry.name == "old" && entry.removed.is_some()));
     }
 }

@@ -167,10 +167,10 @@ impl World {
         records.push(Record::Endpoint(Box::new(old)));
         records.extend(history());
         opened.writer.commit(&[Commit { ticket: 1, records }]).unwrap();
-        let entries = opened.reader.endpoints().unwrap();
+        let entries = opened.readers.reader().unwrap().endpoints().unwrap();
         let bound = book::bind(&config, &entries, &metrics, START).unwrap();
         let recovered = Recovered {
-            lanes: opened.reader.lanes().unwrap(),
+            lanes: opened.readers.reader().unwrap().lanes().unwrap(),
             entries,
             last_event: Some(id(7)),
             ..Recovered::default()
@@ -184,7 +184,7 @@ impl World {
         let rules = Rules { config: Arc::new(config), book: bound.book, sources, courier };
         let reloads = Arc::new(AtomicUsize::new(0));
         let told = Arc::clone(&reloads);
-        let reader = opened.reader.clone();
+        let reader = opened.readers.reader().unwrap();
         let known = Arc::new(OnceLock::new());
         let own = Hub::new(engine, opened.writer, reader, Arc::clone(&clock), Arc::clone(&known));
         tokio::spawn(own.run(inbox));
@@ -199,7 +199,7 @@ impl World {
                 told.fetch_add(1, Ordering::Relaxed);
             }),
             changing: tokio::sync::Mutex::new(()),
-            reader: opened.reader,
+            readers: opened.readers,
             reads: Semaphore::new(READS_MAX),
             space: opened.space,
             durability: "process",

@@ -11,6 +11,7 @@ use crate::model::Record;
 use crate::model::StepKind;
 use crate::model::Time;
 use crate::store::fold;
+use crate::store::journal::scratch;
 use crate::store::layout::Tally;
 use crate::store::packed::Packed;
 use crate::store::packed::Table;
@@ -22,7 +23,7 @@ const TARGETS: u32 = 300;
 fn open(db: &sled::Db) -> Batches {
     let reader = Reader::new((**db).clone());
     let lanes = reader.lanes().unwrap().into_iter().collect();
-    Batches::new(Packed::new((**db).clone()), lanes, reader.tally().unwrap())
+    Batches::new(Packed::new((**db).clone()), scratch(), lanes, reader.tally().unwrap())
 }
 
 /// An event of which all deliveries are dead.
@@ -86,7 +87,7 @@ fn what_is_left_of_an_event_without_a_head_goes_at_the_next_start() {
         for table in [&layout::EVENTS, &layout::BODIES, &layout::STEPS, &layout::DEAD] {
             assert_eq!(count(&db, table), 0, "from {already}: table {}", table.byte);
         }
-        assert_eq!(count(&db, &layout::META), 1, "what is kept, and no intent");
+        assert_eq!(count(&db, &layout::META), 2, "what is kept and the mark, and no intent");
         let lanes = Reader::new((*db).clone()).lanes().unwrap();
         assert!(lanes.iter().all(|(_, lane)| *lane == LaneCounts::default()), "from {already}");
     }
@@ -111,7 +112,7 @@ fn a_body_that_was_going_is_gone_at_the_next_start() {
     next.emit().unwrap();
     assert_eq!(count(&db, &layout::BODIES), 0);
     assert_eq!((count(&db, &layout::EVENTS), count(&db, &layout::STEPS)), (1, 300));
-    assert_eq!(count(&db, &layout::META), 1);
+    assert_eq!(count(&db, &layout::META), 2);
 }
 
 #[test]

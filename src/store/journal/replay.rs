@@ -1,0 +1,189 @@
+//! Reading the journal: what the underlying store has not got, in order.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use bytes::Bytes;
+use rustix::fs::SeekFrom;
+use rustix::io::Errno;
+
+use crate::store::journal::Files;
+use crate::store::journal::Mark;
+use crate::store::journal::change;
+use crate::store::journal::frame::ALIGNMENT;
+use crate::store::journal::frame::HEAD_BYTES;
+use crate::store::journal::frame::Head;
+use crate::store::journal::frame::MAGIC;
+use crate::store::key::Key;
+
+/// How much is looked through at once for frames behind a damaged one, in bytes.
+const WINDOW_BYTES: usize = 64 * 1024;
+
+/// Why the journal cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError<E> {
+    /// The file system failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// What was safe once is not there any more.
+    #[error("the journal is damaged: frame {0} cannot be read")]
+    Damaged(u64),
+    /// What was read could not be done.
+    #[error(transparent)]
+    Apply(E),
+}
+
+/// Reads every frame behind `after`, in order, and hands on its changes: keys, and values where an
+/// entry was put in. Answers the last frame that there is, which is `after` if there is none, with
+/// the highest turn that ever was. Unless it is `strict`, it ends where something is missing.
+///
+/// # Errors
+/// [`JournalError`]; frames before that were handed on.
+pub fn replay<E>(
+    files: &Files,
+    after: Mark,
+    strict: bool,
+    mut apply: impl FnMut(Mark, &mut dyn Iterator<Item = (Key, Option<Bytes>)>) -> Result<(), E>,
+) -> Result<Mark, JournalError<E>> {
+    let [even, odd] = files;
+    let mut walks = [Walk::new(even)?, Walk::new(odd)?];
+    walks.sort_by_key(|walk| walk.first);
+    let mut last = after;
+    let mut missing = false;
+    for walk in &mut walks {
+        // A turn before that of the mark holds nothing new.
+        if walk.first.is_none_or(|first| first.turn < after.turn) {
+            continue;
+        }
+        while let Some((mark, changes)) = walk.next()? {
+            missing |= mark.number > last.number + 1;
+            if missing || mark.number <= last.number {
+                continue;
+            }
+            if change::read(changes.clone()).any(|change| change.is_none()) {
+                return Err(JournalError::Damaged(mark.number));
+            }
+            apply(mark, &mut change::read(changes).flatten()).map_err(JournalError::Apply)?;
+            last = mark;
+        }
+    }
+    let mut highest = after.turn;
+    for walk in &walks {
+        let behind = walk.look_behind(last)?;
+        missing |= behind.lost;
+        highest = highest.max(behind.turn).max(walk.last.map_or(0, |last| last.turn));
+    }
+    if missing && strict {
+        return Err(JournalError::Damaged(last.number + 1));
+    }
+    Ok(Mark { turn: highest, number: last.number })
+}
+
+/// A way through the frames of one file.
+struct Walk<'a> {
+    file: &'a File,
+    /// The first frame of the file.
+    first: Option<Mark>,
+    /// The frame before the next one.
+    last: Option<Mark>,
+    /// Where the next one should begin.
+    at: u64,
+}
+
+impl<'a> Walk<'a> {
+    fn new(file: &'a File) -> io::Result<Walk<'a>> {
+        let first = frame_at(file, 0)?.map(|(head, _)| head.frame.mark);
+        Ok(Walk { file, first, last: None, at: 0 })
+    }
+
+    /// The next frame of the same turn, with its changes.
+    fn next(&mut self) -> io::Result<Option<(Mark, Bytes)>> {
+        let Some((head, changes)) = frame_at(self.file, self.at)? else { return Ok(None) };
+        let mark = head.frame.mark;
+        let follows = |last: Mark| mark == Mark { number: last.number + 1, ..last };
+        if !self.last.is_none_or(follows) {
+            return Ok(None);
+        }
+        self.at += u64::try_from(head.whole_bytes()).unwrap_or(u64::MAX);
+        self.last = Some(mark);
+        Ok(Some((mark, changes)))
+    }
+
+    /// What stands behind the last frame. It is older, or was being written when the power went,
+    /// unless it says that `last` was not the last one that was safe.
+    fn look_behind(&self, last: Mark) -> io::Result<Behind> {
+        let mut behind = Behind { turn: 0, lost: false };
+        let mut window = vec![0; WINDOW_BYTES];
+        let mut from = self.at;
+        loop {
+            from = skip_hole(self.file, from)?;
+            let read = read_at_most(self.file, &mut window, from)?;
+            let steps = window.chunks_exact(ALIGNMENT).take(read.div_ceil(ALIGNMENT));
+            for (at, bytes) in (from..).step_by(ALIGNMENT).zip(steps) {
+                if !bytes.starts_with(&MAGIC) {
+                    continue;
+                }
+                let Some((Head { frame, .. }, _)) = frame_at(self.file, at)? else { continue };
+                behind.lost |= frame.mark.turn >= last.turn && frame.synced > last.number;
+                behind.turn = behind.turn.max(frame.mark.turn);
+            }
+            if read < window.len() {
+                return Ok(behind);
+            }
+            from += u64::try_from(read).unwrap_or(u64::MAX);
+        }
+    }
+}
+
+/// What stands behind the last frame of a file.
+struct Behind {
+    /// The highest turn of it.
+    turn: u64,
+    /// Whether something before it was safe once and is not there.
+    lost: bool,
+}
+
+/// The frame that begins at this place, with its changes, if a whole one does.
+fn frame_at(file: &File, at: u64) -> io::Result<Option<(Head, Bytes)>> {
+    let mut raw = [0; HEAD_BYTES];
+    if read_at_most(file, &mut raw, at)? < HEAD_BYTES {
+        return Ok(None);
+    }
+    let Some(head) = Head::decode(&raw) else { return Ok(None) };
+    let behind = at + u64::try_from(HEAD_BYTES).unwrap_or(u64::MAX);
+    let left = file.metadata()?.len().saturating_sub(behind);
+    if left < u64::try_from(head.changes_bytes).unwrap_or(u64::MAX) {
+        return Ok(None);
+    }
+    let mut changes = vec![0; head.changes_bytes];
+    file.read_exact_at(&mut changes, behind)?;
+    let whole = head.is_whole(&raw, &changes);
+    Ok(whole.then(|| (head, Bytes::from(changes))))
+}
+
+/// Where data begins, from this place on, as far as the file system can say; room that nothing was
+/// written to is passed over.
+fn skip_hole(file: &File, from: u64) -> io::Result<u64> {
+    match rustix::fs::seek(file, SeekFrom::Data(from)) {
+        Ok(data) => Ok(data.next_multiple_of(ALIGNMENT as u64).max(from)),
+        Err(Errno::NXIO) => Ok(from.max(file.metadata()?.len())),
+        Err(Errno::INVAL | Errno::OPNOTSUPP) => Ok(from),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Reads as much as there is.
+fn read_at_most(file: &File, into: &mut [u8], at: u64) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < into.len() {
+        let from = at + u64::try_from(filled).unwrap_or(u64::MAX);
+        match file.read_at(into.split_at_mut(filled).1, from) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
