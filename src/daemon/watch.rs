@@ -7,8 +7,8 @@ use sd_notify::NotifyState;
 
 use crate::daemon::disk::Disk;
 use crate::daemon::shared::Shared;
+use crate::store::Checkpoint;
 use crate::store::packed::ReadError;
-use crate::store::writer::Alarm;
 
 /// How often the disk is looked at.
 const ROUND: Duration = Duration::from_secs(5);
@@ -17,7 +17,7 @@ const ROUND: Duration = Duration::from_secs(5);
 const COMMIT_SLOW: Duration = Duration::from_secs(5);
 
 /// Looks after things until the hub is gone.
-pub(crate) async fn run(shared: Arc<Shared>, disk: Arc<Disk>, alarm: Alarm) {
+pub(crate) async fn run(shared: Arc<Shared>, disk: Arc<Disk>, alarm: Checkpoint) {
     let watchdog = watchdog_interval();
     let round = watchdog.map_or(ROUND, |interval| interval.min(ROUND));
     let mut said = String::new();
@@ -42,14 +42,14 @@ fn watchdog_interval() -> Option<Duration> {
 
 /// A sign of life, only after the hub has answered, the store was read, and no commit hangs.
 /// Whether the hub is there.
-async fn alive(shared: &Arc<Shared>, alarm: &Alarm, said: &mut String) -> bool {
+async fn alive(shared: &Arc<Shared>, alarm: &Checkpoint, said: &mut String) -> bool {
     let Some(sight) = shared.look().await else { return false };
     let now = shared.clock.now();
     if sight.committing_since.is_some_and(|since| now.since(since) > COMMIT_SLOW) {
         tracing::warn!(event = "store.slow_commit", "a commit has taken more than {COMMIT_SLOW:?}");
         let alarm = alarm.clone();
         // an error is what the writer ends with, and is logged then
-        let _ = tokio::task::spawn_blocking(move || alarm.raise()).await;
+        let _ = tokio::task::spawn_blocking(move || alarm.make()).await;
     }
     let read = shared.read(|reader| reader.ping()).await.map(|read| read.and_then(|ping| ping));
     if let Some(Err(error)) = &read {

@@ -178,12 +178,5 @@ fn create_file(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// A journal that nobody will read.
-#[cfg(test)]
-pub(crate) fn scratch() -> Journal {
-    let file = || tempfile::tempfile().expect("a file without a name");
-    Journal::new([file(), file()], Mark::default(), false)
-}
-
 #[cfg(test)]
 mod tests;

@@ -36,6 +36,7 @@ pub mod space;
 pub mod open;
 
 pub use batches::CommitError;
+pub use checkpoint::Checkpoint;
 pub use layout::EventHead;
 pub use lists::DeadRow;
 pub use open::Durability;
@@ -52,3 +53,6 @@ pub use space::Space;
 pub use writer::Commit;
 pub use writer::Receipts;
 pub use writer::Writer;
+
+#[cfg(test)]
+mod tests;

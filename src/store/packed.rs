@@ -8,8 +8,8 @@
 //! to a page with a lower bound, so a reader that goes from page to page upwards misses nothing.
 //!
 //! Changes are staged in memory, noted for the journal, and leave as one batch with
-//! [`Packed::emit`]. The writer is the only one that changes anything, so pages that it has touched lately stay decoded in a bounded
-//! cache and the hot path reads nothing back.
+//! [`Packed::emit`]. The writer is the only one that changes anything, so pages that it has touched
+//! lately stay decoded in a bounded cache and the hot path reads nothing back.
 //!
 //! Invariants: the cache holds every changed page; a cached page knows its upper bound exactly;
 //! a page is never longer than [`PAGE_BYTES_MAX`].

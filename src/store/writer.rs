@@ -20,6 +20,7 @@ use crate::model::Record;
 use crate::store::batches::Batches;
 use crate::store::batches::CommitError;
 use crate::store::batches::OPERATIONS_MAX;
+use crate::store::checkpoint::Checkpoint;
 use crate::store::checkpoint::Checkpoints;
 use crate::store::fold;
 use crate::store::layout;
@@ -50,8 +51,8 @@ pub type Receipts = Vec<(u64, Vec<Receipt>)>;
 /// The only one that changes the store.
 #[derive(Debug)]
 pub struct Writer {
-    db: sled::Db,
     batches: Batches,
+    checkpoint: Checkpoint,
     checkpoints: Checkpoints,
     shown: Arc<Shown>,
     failed: Option<CommitError>,
@@ -60,8 +61,9 @@ pub struct Writer {
 impl Writer {
     /// The writer of this database. There must be one only.
     pub(super) fn new(db: sled::Db, batches: Batches, shown: Arc<Shown>) -> Writer {
-        let checkpoints = Checkpoints::new(db.clone());
-        Writer { db, batches, checkpoints, shown, failed: None }
+        let checkpoint = Checkpoint::new(db);
+        let checkpoints = Checkpoints::new(checkpoint.clone());
+        Writer { batches, checkpoint, checkpoints, shown, failed: None }
     }
 
     /// Makes a group of commits safe: when this answers, they are on disk, and can be read.
@@ -132,8 +134,8 @@ impl Writer {
     }
 
     /// Ends a wait of the writer that nothing else would end.
-    pub fn alarm(&self) -> Alarm {
-        Alarm(self.db.clone())
+    pub fn alarm(&self) -> Checkpoint {
+        self.checkpoint.clone()
     }
 
     /// Notes that the store was left in order.
@@ -152,9 +154,7 @@ impl Writer {
     /// Hands everything to the underlying store, and syncs that.
     pub(super) fn settle(&mut self) -> Result<(), CommitError> {
         self.show()?;
-        self.checkpoints.wait()?;
-        self.db.flush()?;
-        Ok(())
+        self.checkpoints.make()
     }
 
     /// Does `work`, writes what it staged to the journal, and syncs that: the only place that does.
@@ -195,26 +195,6 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         self.shown.end();
-    }
-}
-
-/// Tells a writer that waits for a flush what became of it.
-///
-/// The underlying store writes in threads of its own. Where one of them fails, it keeps the error,
-/// but does not always wake whoever waits for that write: a disk that fails once and then works
-/// again leaves the writer waiting for ever. A flush by somebody else finds the error, and wakes.
-#[derive(Clone, Debug)]
-pub struct Alarm(sled::Db);
-
-impl Alarm {
-    /// Waits until what is written by now is safe, and wakes the writer if it never will be.
-    /// Blocks for as long as the disk takes.
-    ///
-    /// # Errors
-    /// [`CommitError`] that the writer ends with too.
-    pub fn raise(&self) -> Result<(), CommitError> {
-        self.0.flush()?;
-        Ok(())
     }
 }
 

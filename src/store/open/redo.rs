@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use crate::store::batches::CommitError;
 use crate::store::batches::OPERATIONS_MAX;
+use crate::store::checkpoint::Checkpoint;
 use crate::store::journal;
 use crate::store::journal::Files;
 use crate::store::journal::Journal;
@@ -47,7 +48,7 @@ pub(super) fn redo(options: &Options, db: &sled::Db) -> Result<Journal, OpenErro
             return Err(home::move_aside(options, &damaged.to_string()));
         }
     };
-    db.flush().map_err(CommitError::from)?;
+    Checkpoint::new(db.clone()).make()?;
     Ok(Journal::new(files, last, syncs))
 }
 

@@ -5,11 +5,11 @@ use super::*;
 use crate::model::EndpointEntry;
 use crate::model::EndpointNo;
 use crate::model::EndpointState;
-use crate::store::journal::scratch;
 use crate::store::layout::Tally;
 use crate::store::packed::Packed;
 use crate::store::packed::ReadError;
 use crate::store::read::Reader;
+use crate::store::tests::journal;
 
 fn database() -> (tempfile::TempDir, sled::Db) {
     let home = tempfile::tempdir().unwrap();
@@ -20,7 +20,7 @@ fn database() -> (tempfile::TempDir, sled::Db) {
 fn writer(db: &sled::Db) -> Writer {
     Writer::new(
         db.clone(),
-        Batches::new(Packed::new((**db).clone()), scratch(), BTreeMap::new(), Tally::default()),
+        Batches::new(Packed::new((**db).clone()), journal(), BTreeMap::new(), Tally::default()),
         Arc::default(),
     )
 }

@@ -11,11 +11,11 @@ use crate::model::Record;
 use crate::model::StepKind;
 use crate::model::Time;
 use crate::store::fold;
-use crate::store::journal::scratch;
 use crate::store::layout::Tally;
 use crate::store::packed::Packed;
 use crate::store::packed::Table;
 use crate::store::read::Reader;
+use crate::store::tests::journal;
 
 const AT: Time = Time::from_secs(1_795_000_000);
 const TARGETS: u32 = 300;
@@ -23,7 +23,7 @@ const TARGETS: u32 = 300;
 fn open(db: &sled::Db) -> Batches {
     let reader = Reader::new((**db).clone());
     let lanes = reader.lanes().unwrap().into_iter().collect();
-    Batches::new(Packed::new((**db).clone()), scratch(), lanes, reader.tally().unwrap())
+    Batches::new(Packed::new((**db).clone()), journal(), lanes, reader.tally().unwrap())
 }
 
 /// An event of which all deliveries are dead.

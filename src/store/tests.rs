@@ -1,0 +1,10 @@
+//! What the tests of this module share.
+
+use crate::store::journal::Journal;
+use crate::store::journal::Mark;
+
+/// A journal that nobody will read.
+pub(super) fn journal() -> Journal {
+    let file = || tempfile::tempfile().unwrap();
+    Journal::new([file(), file()], Mark::default(), false)
+}
