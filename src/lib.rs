@@ -57,8 +57,9 @@
 //!    deliveries. Where a lane has room they go straight into flight with the same commit,
 //!    so that the common case writes no queue.
 //! 3. The writer ([`store::writer`]) takes everything that waits into one group, looks up
-//!    idempotency keys, applies the records ([`store::fold`]), flushes once, and answers each
-//!    record with a receipt: applied, duplicate of an earlier event, stale.
+//!    idempotency keys, applies the records ([`store::fold`]), writes what that changes to the
+//!    journal, syncs it once, and answers each record with a receipt: applied, duplicate of an
+//!    earlier event, stale. sled gets the changes later, many groups at a time.
 //! 4. Only now the caller is answered 202, and attempts begin, as far as the limits of the endpoint
 //!    and of the whole allow. The payload of a fresh event is still in memory.
 //! 5. [`courier`] performs the attempt and returns what came back. It decides nothing.
@@ -94,7 +95,7 @@
 //! # Invariants
 //!
 //! 1. **Decide, commit, act.** A decision leaves the engine as a commit; what follows from it
-//!    leaves only when its receipt has come back. No 2xx before the flush; no attempt
+//!    leaves only when its receipt has come back. No 2xx before the sync; no attempt
 //!    before its start is on disk; no outcome is forgotten before its step is.
 //! 2. **One judge.** What a record does to the tables is said once, in [`store::fold`], and judged
 //!    by the writer, which sees all records in order. The engine holds the head of what is on disk;
@@ -114,7 +115,12 @@
 //!
 //! # What is on disk
 //!
-//! One sled tree. Memory there grows with the number of its keys, so the logical entries are packed
+//! A journal ([`store::journal`]), and behind it one sled tree. A commit is safe once it stands in
+//! the journal: one write and one sync, of what has changed and no more. The tree is synced once
+//! for some thousand events; a start reads what it has not got from the journal. A reader waits for
+//! the writer to hand over what is safe by then, and so sees whatever was answered before it came.
+//!
+//! Memory in the tree grows with the number of its keys, so the logical entries are packed
 //! into pages ([`store::page`]), many to a key; [`store::layout`] lists the tables, and golden
 //! files hold their bytes. In short:
 //!

@@ -241,7 +241,7 @@ fn begin(
         Err(CommitError::Full(_)) => return Err(OpenError::Full(options.path.clone())),
         begun => begun?,
     }
-    if noted.is_none() {
+    if noted != Some(layout::FORMAT) {
         home::note_format(&options.path).map_err(in_home)?;
     }
     let recovered = Recovered { redated, ..recover(&reader, clean)? };

@@ -8,6 +8,7 @@
 mod damage;
 mod fold;
 mod golden;
+mod journal;
 mod large;
 mod opening;
 mod order;
