@@ -13,7 +13,8 @@ use crate::store::packed::ReadError;
 /// How often the disk is looked at.
 const ROUND: Duration = Duration::from_secs(5);
 
-/// A commit that takes longer than this may have failed without anybody noticing.
+/// A commit, or a read, that takes longer than this may wait for one that has failed without
+/// anybody noticing.
 const COMMIT_SLOW: Duration = Duration::from_secs(5);
 
 /// Looks after things until the hub is gone.
@@ -35,6 +36,13 @@ pub(crate) async fn run(shared: Arc<Shared>, disk: Arc<Disk>, alarm: Checkpoint)
     }
 }
 
+/// Wakes whoever waits for a write that has failed.
+async fn raise(alarm: &Checkpoint) {
+    let alarm = alarm.clone();
+    // an error is what the writer ends with, and is logged then
+    let _ = tokio::task::spawn_blocking(move || alarm.make()).await;
+}
+
 /// Half of what systemd allows between two signs of life; `None` where it does not watch.
 fn watchdog_interval() -> Option<Duration> {
     sd_notify::watchdog_enabled().map(|limit| limit / 2)
@@ -47,11 +55,16 @@ async fn alive(shared: &Arc<Shared>, alarm: &Checkpoint, said: &mut String) -> b
     let now = shared.clock.now();
     if sight.committing_since.is_some_and(|since| now.since(since) > COMMIT_SLOW) {
         tracing::warn!(event = "store.slow_commit", "a commit has taken more than {COMMIT_SLOW:?}");
-        let alarm = alarm.clone();
-        // an error is what the writer ends with, and is logged then
-        let _ = tokio::task::spawn_blocking(move || alarm.make()).await;
+        raise(alarm).await;
     }
-    let read = shared.read(|reader| reader.ping()).await.map(|read| read.and_then(|ping| ping));
+    // a reader waits for the writer
+    let ping = tokio::time::timeout(COMMIT_SLOW, shared.read(|reader| reader.ping()));
+    let Ok(read) = ping.await else {
+        tracing::warn!(event = "store.slow_read", "a read has taken more than {COMMIT_SLOW:?}");
+        raise(alarm).await;
+        return true;
+    };
+    let read = read.map(|read| read.and_then(|ping| ping));
     if let Some(Err(error)) = &read {
         shared.metrics.store_read_failed();
         tracing::error!(event = "store.error", op = "ping", %error);

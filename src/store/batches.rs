@@ -10,6 +10,7 @@ use crate::model::Damage;
 use crate::model::EndpointNo;
 use crate::model::EventId;
 use crate::model::LaneCounts;
+use crate::store::checkpoint::Checkpoints;
 use crate::store::journal::Journal;
 use crate::store::layout;
 use crate::store::layout::Ahead;
@@ -75,6 +76,7 @@ pub struct Batches {
     /// The map that records change.
     pub packed: Packed,
     journal: Journal,
+    checkpoints: Checkpoints,
     lanes: BTreeMap<EndpointNo, LaneCounts>,
     touched: BTreeSet<EndpointNo>,
     tally: Tally,
@@ -94,6 +96,7 @@ impl Batches {
         Batches {
             packed,
             journal,
+            checkpoints: Checkpoints::default(),
             lanes,
             touched: BTreeSet::new(),
             tally,
@@ -193,12 +196,19 @@ impl Batches {
         &mut self.journal
     }
 
-    /// Hands what is staged to the underlying store, as one batch. It is not synced by that.
+    /// What syncs the underlying store meanwhile.
+    pub fn checkpoints(&mut self) -> &mut Checkpoints {
+        &mut self.checkpoints
+    }
+
+    /// Hands what is staged to the underlying store, as one batch, once no checkpoint is under way.
+    /// It is not synced by that.
     ///
     /// # Errors
     /// [`CommitError`] if it cannot be written.
     pub fn emit(&mut self) -> Result<(), CommitError> {
         self.note()?;
+        self.checkpoints.wait()?;
         if self.packed.operations() == 0 {
             return Ok(());
         }

@@ -1,8 +1,7 @@
 //! Checkpoints: the underlying store is synced, so that the journal need not be kept. This is the
 //! one place that does.
 
-use std::sync::mpsc::Receiver;
-use std::sync::mpsc::channel;
+use std::thread::JoinHandle;
 
 use crate::store::batches::CommitError;
 
@@ -30,53 +29,39 @@ impl Checkpoint {
     }
 }
 
-/// One checkpoint after the other, beside the writer.
-#[derive(Debug)]
-pub(super) struct Checkpoints {
-    checkpoint: Checkpoint,
-    under_way: Option<Receiver<Result<(), CommitError>>>,
+/// One checkpoint after the other, beside the writer's commits.
+///
+/// While the underlying store syncs, it can be read, but not written: whoever tries to is in the
+/// way of readers, and of another sync that would find an error. So nothing is handed over to it
+/// meanwhile.
+#[derive(Debug, Default)]
+pub struct Checkpoints {
+    under_way: Option<JoinHandle<Result<(), CommitError>>>,
 }
 
 impl Checkpoints {
-    /// Of this database.
-    pub(super) fn new(checkpoint: Checkpoint) -> Checkpoints {
-        Checkpoints { checkpoint, under_way: None }
-    }
-
     /// Begins one in a thread of its own. The one before must have ended.
     ///
     /// # Errors
     /// [`CommitError`] if there is no thread to do it.
-    pub(super) fn begin(&mut self) -> Result<(), CommitError> {
-        let (done, wait) = channel();
-        let checkpoint = self.checkpoint.clone();
-        // detached: it ends by itself, and whoever waits for it hears of that
-        std::thread::Builder::new().name("checkpoint".to_owned()).spawn(move || {
-            let result = checkpoint.make();
-            drop(checkpoint);
-            // the writer may be gone
-            let _ = done.send(result);
-        })?;
-        self.under_way = Some(wait);
+    pub(super) fn begin(&mut self, checkpoint: Checkpoint) -> Result<(), CommitError> {
+        let thread = std::thread::Builder::new().name("checkpoint".to_owned());
+        self.under_way = Some(thread.spawn(move || checkpoint.make())?);
         Ok(())
     }
 
-    /// Waits for the one that was begun last, if there is one.
+    /// Whether one is under way.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.under_way.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
+    /// Waits for the one that was begun last, if nobody has yet.
     ///
     /// # Errors
     /// [`CommitError`] if it failed.
     pub(super) fn wait(&mut self) -> Result<(), CommitError> {
-        let Some(under_way) = self.under_way.take() else { return Ok(()) };
-        let ended = |_| CommitError::Io("the thread that syncs has ended".to_owned());
-        under_way.recv().map_err(ended)?
-    }
-
-    /// Makes one now.
-    ///
-    /// # Errors
-    /// [`CommitError`] if it, or the one before it, failed.
-    pub(super) fn make(&mut self) -> Result<(), CommitError> {
-        self.wait()?;
-        self.checkpoint.make()
+        let Some(thread) = self.under_way.take() else { return Ok(()) };
+        let panicked = |_| CommitError::Io("the thread that syncs has panicked".to_owned());
+        thread.join().map_err(panicked)?
     }
 }

@@ -14,34 +14,34 @@
 //! - A new turn begins with each file and with each start, so that what stands behind the last
 //!   frame can never be taken for a part of what is there now.
 //! - Each frame says which frames were synced when it was written: one that is damaged, and was
-//!   safe once, is told from one that never was.
+//!   safe once, is told from one that never was. Of the frames of the last sync, nothing says that
+//!   they were.
 
 mod change;
+mod files;
 mod frame;
 mod replay;
 
-use std::fs::File;
-use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 
-use rustix::fs::FallocateFlags;
 use serde::Deserialize;
 use serde::Serialize;
 
+pub use change::Change;
 pub use change::Changes;
+pub use files::FILE_BYTES;
+pub use files::FILES;
+pub use files::Files;
+pub use files::create;
+pub use files::open;
 pub use replay::JournalError;
 pub use replay::replay;
 
+use change::KEPT_BYTES_MAX;
+use files::FIRST_AT;
+use frame::CHANGES_BYTES_MAX;
 use frame::Frame;
-
-/// From this length on, in bytes, a file is full. The last frame of it may reach beyond.
-pub const FILE_BYTES: u64 = 8 * 1024 * 1024;
-
-/// The names of the files.
-pub const FILES: [&str; 2] = ["journal.0", "journal.1"];
 
 /// A frame by its turn and its number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -52,14 +52,11 @@ pub struct Mark {
     pub number: u64,
 }
 
-/// The two files.
-pub type Files = [File; 2];
-
 /// The journal, as its one writer has it.
 #[derive(Debug)]
 pub struct Journal {
     files: Files,
-    /// Whether frames are synced at all.
+    /// Whether it is to survive the loss of power.
     syncs: bool,
     /// The last frame.
     last: Mark,
@@ -71,12 +68,11 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Goes on behind `last` with a new turn, in the file that a turn of that number is in; `syncs`
-    /// says whether it is to survive the loss of power. The underlying store must have been synced
-    /// with everything up to `last`.
+    /// Goes on behind `last` with a new turn; `syncs` says whether it is to survive the loss of
+    /// power. The underlying store must have been synced with everything up to `last`.
     pub fn new(files: Files, last: Mark, syncs: bool) -> Journal {
         let last = Mark { turn: last.turn + 1, number: last.number };
-        Journal { files, syncs, last, synced: last.number, at: 0, buffer: Vec::new() }
+        Journal { files, syncs, last, synced: last.number, at: FIRST_AT, buffer: Vec::new() }
     }
 
     /// The last frame.
@@ -87,15 +83,22 @@ impl Journal {
     /// Writes changes as one frame, which is not synced by that. Without changes there is none.
     ///
     /// # Errors
-    /// What the file system answers; the journal must not be used any more then.
+    /// What the file system answers, or that the changes are too long; the journal must not be used
+    /// any more then.
     pub fn append(&mut self, changes: &Changes) -> io::Result<()> {
+        let changes = changes.as_slice();
         if changes.is_empty() {
             return Ok(());
         }
+        if changes.len() > CHANGES_BYTES_MAX {
+            return Err(io::Error::other("more changes at once than the journal takes"));
+        }
         let mark = Mark { number: self.last.number + 1, ..self.last };
+        let synced = if self.syncs { self.synced } else { 0 };
         self.buffer.clear();
-        Frame { mark, synced: self.synced }.encode(changes.as_slice(), &mut self.buffer);
-        self.file().write_all_at(&self.buffer, self.at)?;
+        self.buffer.shrink_to(KEPT_BYTES_MAX);
+        Frame { mark, synced }.encode(&self.files.salt, changes, &mut self.buffer);
+        self.files.of(mark.turn).write_all_at(&self.buffer, self.at)?;
         self.at += u64::try_from(self.buffer.len()).unwrap_or(u64::MAX);
         self.last = mark;
         Ok(())
@@ -111,16 +114,10 @@ impl Journal {
 
     fn sync_file(&mut self) -> io::Result<()> {
         if self.synced < self.last.number {
-            rustix::fs::fdatasync(self.file())?;
+            rustix::fs::fdatasync(self.files.of(self.last.turn))?;
             self.synced = self.last.number;
         }
         Ok(())
-    }
-
-    /// The file of this turn.
-    fn file(&self) -> &File {
-        let [even, odd] = &self.files;
-        if self.last.turn.is_multiple_of(2) { even } else { odd }
     }
 
     /// Whether the file is full, and a new turn should begin.
@@ -136,46 +133,9 @@ impl Journal {
     pub fn turn(&mut self) -> io::Result<()> {
         self.sync_file()?;
         self.last.turn += 1;
-        self.at = 0;
+        self.at = FIRST_AT;
         Ok(())
     }
-}
-
-/// Opens the files in this directory, if they are there.
-///
-/// # Errors
-/// If one is there and cannot be opened.
-pub fn open(directory: &Path) -> io::Result<Option<Files>> {
-    let open = |name: &str| OpenOptions::new().read(true).write(true).open(directory.join(name));
-    let [even, odd] = FILES;
-    match (open(even), open(odd)) {
-        (Ok(even), Ok(odd)) => Ok(Some([even, odd])),
-        (Err(error), _) | (_, Err(error)) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        (Err(error), _) | (_, Err(error)) => Err(error),
-    }
-}
-
-/// Makes the files anew, empty, with room for what they will hold.
-///
-/// # Errors
-/// What the file system answers.
-pub fn create(directory: &Path) -> io::Result<Files> {
-    let [even, odd] = FILES;
-    let files = [create_file(&directory.join(even))?, create_file(&directory.join(odd))?];
-    File::open(directory)?.sync_all()?;
-    Ok(files)
-}
-
-fn create_file(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    let file = options.read(true).write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    match rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, FILE_BYTES) {
-        // Not every file system can: room is taken as it is needed there.
-        Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => {}
-        Err(error) => return Err(error.into()),
-    }
-    file.sync_all()?;
-    Ok(file)
 }
 
 #[cfg(test)]

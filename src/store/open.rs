@@ -107,7 +107,8 @@ pub struct Recovered {
     pub holds: Vec<StandingHold>,
     /// What was dated again, if the clock has been set back since the last event.
     pub redated: Option<Redated>,
-    /// Whether the last process ended in order; also true of a new store.
+    /// Whether the last process ended in order; also true of a new store, unless its first start
+    /// was cut off.
     pub clean: bool,
 }
 
@@ -219,6 +220,10 @@ fn begin(
     if !holds_store(db, &options.path)? && noted.is_some() {
         return Err(home::move_aside(options, "nothing was left of what it held"));
     }
+    if noted.is_some_and(|noted| noted < layout::FORMAT) {
+        // from now on, a version that knows no journal must not touch it
+        home::note_format(&options.path).map_err(in_home)?;
+    }
     let journal = redo::redo(options, db)?;
     let reader = Reader::new((**db).clone());
     let clean = db.is_empty() || reader.is_clean()?;
@@ -241,7 +246,7 @@ fn begin(
         Err(CommitError::Full(_)) => return Err(OpenError::Full(options.path.clone())),
         begun => begun?,
     }
-    if noted != Some(layout::FORMAT) {
+    if noted.is_none() {
         home::note_format(&options.path).map_err(in_home)?;
     }
     let recovered = Recovered { redated, ..recover(&reader, clean)? };

@@ -46,16 +46,16 @@ impl Readers {
         Readers { tree, shown }
     }
 
-    /// A reader that sees everything that is safe by now. It may have to wait for that, for about
-    /// as long as a commit takes.
+    /// A reader that sees everything that is safe by now. It may have to wait for that, for as long
+    /// as a commit takes.
     ///
     /// # Errors
-    /// [`ReadError::Io`] if the writer has ended, or is stuck.
+    /// [`ReadError::Io`] if the writer has failed.
     pub fn reader(&self) -> Result<Reader, ReadError> {
         if self.shown.wait() {
             return Ok(Reader::new(self.tree.clone()));
         }
-        Err(ReadError::Io("the writer does not go on".to_owned()))
+        Err(ReadError::Io("the writer has failed".to_owned()))
     }
 
     /// Lets go of the store, which the last one to do so syncs once more.

@@ -1,6 +1,6 @@
 //! How far readers can see: what is safe in the journal, but not in the underlying store yet, is
 //! not there for them. So one that comes waits until the writer has handed over what was safe by
-//! then, which it does as soon as somebody waits, or nothing more comes in.
+//! then: which it does after the commits under way, where somebody waits, and before it sleeps.
 
 use std::sync::Condvar;
 use std::sync::Mutex;
@@ -8,10 +8,6 @@ use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
-
-/// How long a reader waits, at most: for as long as a slow disk may take.
-const WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// The numbers of the journal's frames that are safe, and of those that can be read.
 #[derive(Debug, Default)]
@@ -32,11 +28,14 @@ impl Shown {
 
     /// Everything up to this frame can be read.
     pub(super) fn is_shown(&self, number: u64) {
+        let _ended = self.lock();
         self.shown.store(number, Ordering::Release);
-        if self.wanted.load(Ordering::Acquire) > 0 {
-            let _ended = self.lock();
-            self.changed.notify_all();
-        }
+        self.changed.notify_all();
+    }
+
+    /// Whether something is safe that cannot be read yet.
+    pub(super) fn is_behind(&self) -> bool {
+        self.safe.load(Ordering::Acquire) > self.shown.load(Ordering::Acquire)
     }
 
     /// Nothing more will be shown.
@@ -50,7 +49,8 @@ impl Shown {
         self.wanted.load(Ordering::Acquire) > self.shown.load(Ordering::Acquire)
     }
 
-    /// Waits until everything that is safe now can be read. Whether it can.
+    /// Waits until everything that is safe now can be read, for as long as the writer takes: if it
+    /// is stuck, so is this. Whether it can; not where the writer has ended before.
     pub(super) fn wait(&self) -> bool {
         let needed = self.safe.load(Ordering::Acquire);
         let is_shown = || self.shown.load(Ordering::Acquire) >= needed;
@@ -59,9 +59,7 @@ impl Shown {
         }
         self.wanted.fetch_max(needed, Ordering::AcqRel);
         let ended = self.lock();
-        let waited =
-            self.changed.wait_timeout_while(ended, WAIT_MAX, |ended| !*ended && !is_shown());
-        drop(waited);
+        drop(self.changed.wait_while(ended, |ended| !*ended && !is_shown()));
         is_shown()
     }
 
@@ -84,6 +82,7 @@ mod tests {
             while !shown.is_waited_for() {
                 std::thread::yield_now();
             }
+            assert!(shown.is_behind());
             shown.is_safe(3);
             shown.is_shown(1);
             assert!(!reader.is_finished());

@@ -21,7 +21,6 @@ use crate::store::batches::Batches;
 use crate::store::batches::CommitError;
 use crate::store::batches::OPERATIONS_MAX;
 use crate::store::checkpoint::Checkpoint;
-use crate::store::checkpoint::Checkpoints;
 use crate::store::fold;
 use crate::store::layout;
 use crate::store::shown::Shown;
@@ -53,7 +52,6 @@ pub type Receipts = Vec<(u64, Vec<Receipt>)>;
 pub struct Writer {
     batches: Batches,
     checkpoint: Checkpoint,
-    checkpoints: Checkpoints,
     shown: Arc<Shown>,
     failed: Option<CommitError>,
 }
@@ -61,9 +59,7 @@ pub struct Writer {
 impl Writer {
     /// The writer of this database. There must be one only.
     pub(super) fn new(db: sled::Db, batches: Batches, shown: Arc<Shown>) -> Writer {
-        let checkpoint = Checkpoint::new(db);
-        let checkpoints = Checkpoints::new(checkpoint.clone());
-        Writer { batches, checkpoint, checkpoints, shown, failed: None }
+        Writer { batches, checkpoint: Checkpoint::new(db), shown, failed: None }
     }
 
     /// Makes a group of commits safe: when this answers, they are on disk, and can be read.
@@ -72,6 +68,7 @@ impl Writer {
     /// [`CommitError`], now and on every later call: nothing of this group may be acknowledged.
     pub fn commit(&mut self, group: &[Commit]) -> Result<Receipts, CommitError> {
         let receipts = self.make_safe(group)?;
+        self.turn_if_full()?;
         self.show()?;
         Ok(receipts)
     }
@@ -96,7 +93,9 @@ impl Writer {
                 group.push(next);
             }
             done(self.make_safe(&group)?);
-            if self.batches.packed.operations() > GATHERED_MAX || self.shown.is_waited_for() {
+            self.turn_if_full()?;
+            let much = self.batches.packed.operations() > GATHERED_MAX;
+            if self.shown.is_waited_for() || (much && !self.batches.checkpoints().is_under_way()) {
                 self.show()?;
             }
         }
@@ -106,7 +105,7 @@ impl Writer {
     /// The next commit, once there is one; nothing if none will come. What was made safe does not
     /// wait for it.
     fn next(&mut self, inbox: &Receiver<Commit>) -> Result<Option<Commit>, CommitError> {
-        if self.batches.packed.operations() > 0 {
+        if self.shown.is_behind() {
             match inbox.recv_timeout(IDLE) {
                 Ok(first) => return Ok(Some(first)),
                 Err(RecvTimeoutError::Disconnected) => return Ok(None),
@@ -126,11 +125,61 @@ impl Writer {
         })
     }
 
+    /// Does `work`, and makes what it staged safe.
+    pub(super) fn guarded<T>(
+        &mut self,
+        work: impl FnOnce(&mut Batches) -> Result<T, CommitError>,
+    ) -> Result<T, CommitError> {
+        self.unless_failed(|writer| {
+            let answer = work(&mut writer.batches)?;
+            writer.batches.note()?;
+            writer.batches.journal().sync()?;
+            writer.shown.is_safe(writer.batches.journal().last().number);
+            Ok(answer)
+        })
+    }
+
     /// Hands everything to the underlying store, where it can be read.
     fn show(&mut self) -> Result<(), CommitError> {
-        self.guarded(Batches::emit)?;
-        self.shown.is_shown(self.batches.journal().last().number);
-        Ok(())
+        self.unless_failed(|writer| {
+            writer.batches.emit()?;
+            writer.shown.is_shown(writer.batches.journal().last().number);
+            Ok(())
+        })
+    }
+
+    /// Begins a new file of the journal where this one is full. What the other one holds was handed
+    /// over at the last turn, and is synced when that checkpoint has ended.
+    fn turn_if_full(&mut self) -> Result<(), CommitError> {
+        if !self.batches.journal().is_full() {
+            return Ok(());
+        }
+        self.show()?;
+        self.unless_failed(|writer| {
+            writer.batches.journal().turn()?;
+            writer.batches.checkpoints().begin(writer.checkpoint.clone())
+        })
+    }
+
+    /// Hands everything to the underlying store, and syncs that.
+    pub(super) fn settle(&mut self) -> Result<(), CommitError> {
+        self.show()?;
+        self.unless_failed(|writer| writer.checkpoint.make())
+    }
+
+    /// Whatever fails, fails for good.
+    fn unless_failed<T>(
+        &mut self,
+        work: impl FnOnce(&mut Writer) -> Result<T, CommitError>,
+    ) -> Result<T, CommitError> {
+        if let Some(failed) = &self.failed {
+            return Err(failed.clone());
+        }
+        let result = work(self);
+        if let Err(error) = &result {
+            self.failed = Some(error.clone());
+        }
+        result
     }
 
     /// Ends a wait of the writer that nothing else would end.
@@ -149,46 +198,6 @@ impl Writer {
             Ok(batches.packed.insert(&layout::META, layout::clean_key(), mark)?)
         })?;
         self.settle()
-    }
-
-    /// Hands everything to the underlying store, and syncs that.
-    pub(super) fn settle(&mut self) -> Result<(), CommitError> {
-        self.show()?;
-        self.checkpoints.make()
-    }
-
-    /// Does `work`, writes what it staged to the journal, and syncs that: the only place that does.
-    /// Whatever fails, fails for good.
-    pub(super) fn guarded<T>(
-        &mut self,
-        work: impl FnOnce(&mut Batches) -> Result<T, CommitError>,
-    ) -> Result<T, CommitError> {
-        if let Some(failed) = &self.failed {
-            return Err(failed.clone());
-        }
-        let result = work(&mut self.batches).and_then(|answer| {
-            self.batches.note()?;
-            self.batches.journal().sync()?;
-            self.turn()?;
-            Ok(answer)
-        });
-        match &result {
-            Ok(_) => self.shown.is_safe(self.batches.journal().last().number),
-            Err(error) => self.failed = Some(error.clone()),
-        }
-        result
-    }
-
-    /// Begins a new file of the journal where this one is full.
-    fn turn(&mut self) -> Result<(), CommitError> {
-        if !self.batches.journal().is_full() {
-            return Ok(());
-        }
-        // what the other file holds is in the underlying store since the last turn
-        self.checkpoints.wait()?;
-        self.batches.emit()?;
-        self.batches.journal().turn()?;
-        self.checkpoints.begin()
     }
 }
 

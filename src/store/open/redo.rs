@@ -6,11 +6,11 @@ use crate::store::batches::CommitError;
 use crate::store::batches::OPERATIONS_MAX;
 use crate::store::checkpoint::Checkpoint;
 use crate::store::journal;
+use crate::store::journal::Change;
 use crate::store::journal::Files;
 use crate::store::journal::Journal;
 use crate::store::journal::JournalError;
 use crate::store::journal::Mark;
-use crate::store::key::Key;
 use crate::store::layout;
 use crate::store::open::Durability;
 use crate::store::open::OpenError;
@@ -35,14 +35,17 @@ pub(super) fn redo(options: &Options, db: &sled::Db) -> Result<Journal, OpenErro
         // written by a version without a journal, new, or left in order
         let clean = packed.get(&layout::META, &layout::clean_key())?.is_some();
         if mark.is_some() && !clean {
-            return Err(home::move_aside(options, "its journal is missing"));
+            return Err(home::move_aside(options, "its journal is missing, or not whole"));
         }
         let files = journal::create(&directory).map_err(in_home)?;
         return Ok(Journal::new(files, mark.unwrap_or_default(), syncs));
     };
-    let last = match replay(&files, mark.unwrap_or_default(), syncs, &mut packed) {
+    let last = match replay(&files, mark.unwrap_or_default(), &mut packed) {
         Ok(last) => last,
         Err(JournalError::Io(error)) => return Err(in_home(error)),
+        Err(JournalError::Apply(CommitError::Full(_))) => {
+            return Err(OpenError::Full(options.path.clone()));
+        }
         Err(JournalError::Apply(error)) => return Err(error.into()),
         Err(damaged @ JournalError::Damaged(_)) => {
             return Err(home::move_aside(options, &damaged.to_string()));
@@ -55,12 +58,11 @@ pub(super) fn redo(options: &Options, db: &sled::Db) -> Result<Journal, OpenErro
 fn replay(
     files: &Files,
     mark: Mark,
-    strict: bool,
     packed: &mut Packed,
 ) -> Result<Mark, JournalError<CommitError>> {
-    let last = journal::replay(files, mark, strict, |mark, changes| {
-        for (key, value) in changes {
-            apply(packed, key, value)?;
+    let last = journal::replay(files, mark, |mark, changes| {
+        for change in changes {
+            apply(packed, change)?;
         }
         if packed.operations() > GATHERED_MAX { emit(packed, mark) } else { Ok(()) }
     })?;
@@ -70,12 +72,15 @@ fn replay(
     Ok(last)
 }
 
-fn apply(packed: &mut Packed, key: Key, value: Option<Bytes>) -> Result<(), CommitError> {
-    let unknown = ReadError::Entry { key, fault: "it is of no table that this version knows" };
-    let table = layout::table_of(&key).ok_or(unknown)?;
-    match value {
-        Some(value) => packed.put(table, key, value)?,
-        None => drop(packed.take(table, &key)?),
+fn apply(packed: &mut Packed, change: Change) -> Result<(), CommitError> {
+    let (Change::Put(key, _) | Change::Remove(key) | Change::Discard(key)) = &change;
+    let unknown =
+        ReadError::Entry { key: *key, fault: "it is of no table that this version knows" };
+    let table = layout::table_of(key).ok_or(unknown)?;
+    match change {
+        Change::Put(key, value) => packed.put(table, key, value)?,
+        Change::Remove(key) => drop(packed.take(table, &key)?),
+        Change::Discard(base) => packed.leave_out(table, base)?,
     }
     Ok(())
 }

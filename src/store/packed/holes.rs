@@ -53,6 +53,16 @@ impl Packed {
     /// # Errors
     /// [`ReadError`] if the underlying store fails.
     pub fn discard(&mut self, table: &Table, base: Key) -> Result<(), ReadError> {
+        self.leave_out(table, base)?;
+        self.noted.discard(&base);
+        Ok(())
+    }
+
+    /// As [`Packed::discard`], of what the journal need not be told.
+    ///
+    /// # Errors
+    /// As [`Packed::discard`].
+    pub fn leave_out(&mut self, table: &Table, base: Key) -> Result<(), ReadError> {
         let upper = self.next_base(table, &base)?;
         // an empty page leaves with the batch
         self.put_page(Page::new(base), upper);
