@@ -1,7 +1,6 @@
 //! The journal's own golden bytes: each journal has a salt of its own, so that they are only read.
 
 use bytes::Bytes;
-use postrider::model::*;
 use postrider::store::journal;
 use postrider::store::journal::Change;
 use postrider::store::journal::Changes;
