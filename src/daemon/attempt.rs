@@ -38,16 +38,15 @@ fn failed(why: &str) -> Attempt {
 }
 
 async fn read(shared: &Shared, id: EventId) -> Result<Arc<Event>, String> {
-    let readers = shared.readers.clone();
-    match tokio::task::spawn_blocking(move || readers.reader()?.event(id)).await {
-        Ok(Ok(Some(event))) => Ok(Arc::new(event)),
-        Ok(Ok(None)) => Err("the event is no longer in the store".to_owned()),
-        Ok(Err(error)) => {
+    match shared.feed(move |reader| reader.event(id)).await {
+        Some(Ok(Some(event))) => Ok(Arc::new(event)),
+        Some(Ok(None)) => Err("the event is no longer in the store".to_owned()),
+        Some(Err(error)) => {
             shared.metrics.store_read_failed();
             tracing::error!(event = "store.corrupt", event_id = %id, %error, "event unreadable");
             Err("the event cannot be read from the store".to_owned())
         }
-        Err(_) => Err("the daemon is stopping".to_owned()),
+        None => Err("the daemon is stopping".to_owned()),
     }
 }
 

@@ -249,17 +249,16 @@ impl Hub {
     fn load(&self, lane: EndpointNo, class: Class, after: Option<Due>, limit: usize) {
         let shared = Arc::clone(&self.shared);
         tokio::spawn(async move {
-            let readers = shared.readers.clone();
-            let read = move || readers.reader()?.load(lane, class, after, limit);
-            let rows = match tokio::task::spawn_blocking(read).await {
-                Ok(Ok(rows)) => Some(rows),
-                Ok(Err(error)) => {
+            let read = shared.feed(move |reader| reader.load(lane, class, after, limit));
+            let rows = match read.await {
+                Some(Ok(rows)) => Some(rows),
+                Some(Err(error)) => {
                     shared.metrics.store_read_failed();
                     let endpoint = shared.rules.load().book.name(lane);
                     tracing::error!(event = "store.corrupt", endpoint, %error, "queue unreadable");
                     None
                 }
-                Err(_) => return,
+                None => return,
             };
             let end = rows.as_ref().is_some_and(|rows| rows.len() < limit);
             if rows.is_none() {

@@ -40,6 +40,7 @@ use crate::daemon::roster;
 use crate::daemon::roster::Roster;
 use crate::daemon::serving;
 use crate::daemon::shared::Counters;
+use crate::daemon::shared::FEEDS_MAX;
 use crate::daemon::shared::Message;
 use crate::daemon::shared::READS_MAX;
 use crate::daemon::shared::Rules;
@@ -157,7 +158,8 @@ pub fn run(config_path: PathBuf) -> Result<(), RunError> {
         on_reload: on_reload(log, Arc::clone(&intake)),
         changing: tokio::sync::Mutex::new(()),
         readers,
-        reads: Semaphore::new(READS_MAX),
+        reads: Arc::new(Semaphore::new(READS_MAX)),
+        feeds: Arc::new(Semaphore::new(FEEDS_MAX)),
         space,
         durability: match durability {
             Durability::Fsync => "fsync",
@@ -286,7 +288,7 @@ async fn live(
     let (stop, stopped) = watch::channel(false);
     let office = Arc::new(Office { shared: Arc::clone(&shared), census: Arc::default() });
     let servers = serving::start(&shared, &office, sockets, &stopped, intake)?;
-    let watching = tokio::spawn(rounds::run(Arc::clone(&shared), disk, alarm));
+    let watching = tokio::spawn(rounds::run(Arc::clone(&shared), disk, alarm.clone()));
     let _ = sd_notify::notify(&[NotifyState::Ready]);
     tracing::info!(event = "daemon.ready");
     let failed = loop {
@@ -310,8 +312,7 @@ async fn live(
         let _ = hub.await;
     }
     // the hub has let go of the writer, which ends when all is written
-    let last = tokio::task::spawn_blocking(move || thread.join());
-    let _ = last.await;
+    rounds::end_of(tokio::task::spawn_blocking(move || thread.join()), &alarm).await;
     // a hub that ended by itself lost its writer: what befell that is the reason
     let reason = match writer_ended.try_recv() {
         Ok(Err(error)) => Some(RunError::Store(error)),

@@ -47,6 +47,8 @@ use crate::store::writer::Receipts;
 
 /// Reads of the store at once, for the API.
 pub(crate) const READS_MAX: usize = 4;
+/// Reads of the store at once that deliveries need.
+pub(crate) const FEEDS_MAX: usize = 32;
 
 /// What reaches the hub.
 pub(crate) enum Message {
@@ -179,7 +181,9 @@ pub(crate) struct Shared {
     /// Read the store.
     pub(crate) readers: Readers,
     /// Bounds reads of the store.
-    pub(crate) reads: Semaphore,
+    pub(crate) reads: Arc<Semaphore>,
+    /// Bounds those that deliveries need.
+    pub(crate) feeds: Arc<Semaphore>,
     /// The disk under the store.
     pub(crate) space: Space,
     /// What a 202 stands for: `fsync` or `process`.
@@ -213,9 +217,30 @@ impl Shared {
         &self,
         read: impl FnOnce(&Reader) -> T + Send + 'static,
     ) -> Option<Result<T, ReadError>> {
-        let _permit = self.reads.acquire().await.ok()?;
+        self.read_among(&self.reads, read).await
+    }
+
+    /// As [`Shared::read`], of what deliveries need.
+    pub(crate) async fn feed<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Reader) -> Result<T, ReadError> + Send + 'static,
+    ) -> Option<Result<T, ReadError>> {
+        Some(self.read_among(&self.feeds, read).await?.and_then(|read| read))
+    }
+
+    async fn read_among<T: Send + 'static>(
+        &self,
+        permits: &Arc<Semaphore>,
+        read: impl FnOnce(&Reader) -> T + Send + 'static,
+    ) -> Option<Result<T, ReadError>> {
+        let permit = Arc::clone(permits).acquire_owned().await.ok()?;
         let readers = self.readers.clone();
-        tokio::task::spawn_blocking(move || Ok(read(&readers.reader()?))).await.ok()
+        let read = move || {
+            // until it is done, whether or not somebody still waits for it
+            let _permit = permit;
+            Ok(read(&readers.reader()?))
+        };
+        tokio::task::spawn_blocking(read).await.ok()
     }
 
     /// An id for a request: its time and 64 random bits.

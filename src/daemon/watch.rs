@@ -27,8 +27,10 @@ pub(crate) async fn run(shared: Arc<Shared>, disk: Arc<Disk>, alarm: Checkpoint)
     loop {
         ticks.tick().await;
         let disk = Arc::clone(&disk);
-        let looked = tokio::task::spawn_blocking(move || disk.round()).await;
-        if looked.is_err() || !alive(&shared, &alarm, &mut said).await {
+        let looked = tokio::task::spawn_blocking(move || disk.round());
+        // a disk that does not answer is no reason not to look whether we are alive
+        let looked = tokio::time::timeout(COMMIT_SLOW, looked).await;
+        if matches!(looked, Ok(Err(_))) || !alive(&shared, &alarm, &mut said).await {
             return;
         }
         let rules = shared.rules.load_full();
@@ -36,11 +38,19 @@ pub(crate) async fn run(shared: Arc<Shared>, disk: Arc<Disk>, alarm: Checkpoint)
     }
 }
 
-/// Wakes whoever waits for a write that has failed.
-async fn raise(alarm: &Checkpoint) {
+/// Waits for the writer's end, which may wait for a write that has failed.
+pub(crate) async fn end_of<T>(mut writer: tokio::task::JoinHandle<T>, alarm: &Checkpoint) {
+    while tokio::time::timeout(COMMIT_SLOW, &mut writer).await.is_err() {
+        raise(alarm);
+    }
+}
+
+/// Wakes whoever waits for a write that has failed. It has a thread of its own, and nobody waits
+/// for it: begun before the failure, it is stuck as well; only one that is begun later finds it.
+fn raise(alarm: &Checkpoint) {
     let alarm = alarm.clone();
     // an error is what the writer ends with, and is logged then
-    let _ = tokio::task::spawn_blocking(move || alarm.make()).await;
+    let _ = std::thread::Builder::new().name("alarm".to_owned()).spawn(move || alarm.make());
 }
 
 /// Half of what systemd allows between two signs of life; `None` where it does not watch.
@@ -55,13 +65,13 @@ async fn alive(shared: &Arc<Shared>, alarm: &Checkpoint, said: &mut String) -> b
     let now = shared.clock.now();
     if sight.committing_since.is_some_and(|since| now.since(since) > COMMIT_SLOW) {
         tracing::warn!(event = "store.slow_commit", "a commit has taken more than {COMMIT_SLOW:?}");
-        raise(alarm).await;
+        raise(alarm);
     }
     // a reader waits for the writer
     let ping = tokio::time::timeout(COMMIT_SLOW, shared.read(|reader| reader.ping()));
     let Ok(read) = ping.await else {
         tracing::warn!(event = "store.slow_read", "a read has taken more than {COMMIT_SLOW:?}");
-        raise(alarm).await;
+        raise(alarm);
         return true;
     };
     let read = read.map(|read| read.and_then(|ping| ping));

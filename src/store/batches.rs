@@ -10,6 +10,7 @@ use crate::model::Damage;
 use crate::model::EndpointNo;
 use crate::model::EventId;
 use crate::model::LaneCounts;
+use crate::store::checkpoint::Checkpoint;
 use crate::store::checkpoint::Checkpoints;
 use crate::store::journal::Journal;
 use crate::store::layout;
@@ -76,6 +77,7 @@ pub struct Batches {
     /// The map that records change.
     pub packed: Packed,
     journal: Journal,
+    checkpoint: Checkpoint,
     checkpoints: Checkpoints,
     lanes: BTreeMap<EndpointNo, LaneCounts>,
     touched: BTreeSet<EndpointNo>,
@@ -90,12 +92,14 @@ impl Batches {
     pub fn new(
         packed: Packed,
         journal: Journal,
+        checkpoint: Checkpoint,
         lanes: BTreeMap<EndpointNo, LaneCounts>,
         tally: Tally,
     ) -> Batches {
         Batches {
             packed,
             journal,
+            checkpoint,
             checkpoints: Checkpoints::default(),
             lanes,
             touched: BTreeSet::new(),
@@ -196,26 +200,45 @@ impl Batches {
         &mut self.journal
     }
 
-    /// What syncs the underlying store meanwhile.
-    pub fn checkpoints(&mut self) -> &mut Checkpoints {
-        &mut self.checkpoints
+    /// Whether the underlying store is being synced, and nothing can be handed to it.
+    pub fn is_syncing(&self) -> bool {
+        self.checkpoints.is_under_way()
+    }
+
+    /// What syncs the underlying store.
+    pub fn checkpoint(&self) -> Checkpoint {
+        self.checkpoint.clone()
+    }
+
+    /// Syncs what was handed to the underlying store.
+    ///
+    /// # Errors
+    /// [`CommitError`] if that fails, or has failed meanwhile.
+    pub fn sync(&mut self) -> Result<(), CommitError> {
+        self.checkpoints.wait()?;
+        self.checkpoint.make()
     }
 
     /// Hands what is staged to the underlying store, as one batch, once no checkpoint is under way.
-    /// It is not synced by that.
+    /// It is not synced by that; only where the journal's file is full, that begins, and the
+    /// journal goes on in the other file: what that one holds was synced by the checkpoint before.
     ///
     /// # Errors
     /// [`CommitError`] if it cannot be written.
     pub fn emit(&mut self) -> Result<(), CommitError> {
         self.note()?;
         self.checkpoints.wait()?;
-        if self.packed.operations() == 0 {
-            return Ok(());
+        if self.packed.operations() > 0 {
+            let mark = Bytes::from(layout::encode(&self.journal.last()));
+            self.packed.put(&layout::META, layout::mark_key(), mark)?;
+            debug_assert!(self.packed.operations() <= OPERATIONS_MAX, "a batch is bounded");
+            self.packed.emit()?;
         }
-        let mark = Bytes::from(layout::encode(&self.journal.last()));
-        self.packed.put(&layout::META, layout::mark_key(), mark)?;
-        debug_assert!(self.packed.operations() <= OPERATIONS_MAX, "a batch is bounded");
-        Ok(self.packed.emit()?)
+        if self.journal.is_full() {
+            self.journal.turn()?;
+            self.checkpoints.begin(self.checkpoint.clone())?;
+        }
+        Ok(())
     }
 
     /// Writes what was staged since it was called last to the journal, as one frame. It is not

@@ -1,5 +1,5 @@
 //! Checkpoints: the underlying store is synced, so that the journal need not be kept. This is the
-//! one place that does.
+//! one place that asks for it.
 
 use std::thread::JoinHandle;
 
@@ -19,7 +19,8 @@ impl Checkpoint {
     ///
     /// The underlying store writes in threads of its own. Where one of them fails, it keeps the
     /// error, but does not always wake whoever waits for that write: a disk that fails once and
-    /// then works again leaves the writer waiting for ever. This finds the error, and wakes it.
+    /// then works again leaves the writer waiting for ever. This finds the error, if it is there
+    /// before this waits too, and wakes all who wait.
     ///
     /// # Errors
     /// [`CommitError`], which the writer ends with too.
@@ -32,10 +33,10 @@ impl Checkpoint {
 /// One checkpoint after the other, beside the writer's commits.
 ///
 /// While the underlying store syncs, it can be read, but not written: whoever tries to is in the
-/// way of readers, and of another sync that would find an error. So nothing is handed over to it
+/// way of readers, and of another sync that would find an error. So the writer hands nothing over
 /// meanwhile.
 #[derive(Debug, Default)]
-pub struct Checkpoints {
+pub(super) struct Checkpoints {
     under_way: Option<JoinHandle<Result<(), CommitError>>>,
 }
 

@@ -1,13 +1,13 @@
 //! The journal: what was changed since the underlying store was synced last.
 //!
 //! A commit is safe once its changes stand here: one write and one sync, of no more than what has
-//! changed. The underlying store gets them later, many commits at a time, and is synced only where
-//! a file of the journal is full. What it lost by then, or never got, is read here when the store
-//! is next opened ([`replay`]).
+//! changed. The underlying store gets them later, many commits at a time, and is synced where a
+//! file of the journal is full, at a start, and at an orderly end. What it lost by then, or never
+//! got, is read here when the store is next opened ([`replay()`]).
 //!
-//! There are two files, written in turn. Each holds frames one behind the other ([`frame`]); what
-//! stands behind the last one is left from an earlier turn, or was being written when the power
-//! went. A frame is atomic: all of its changes, or none. Invariants:
+//! There are two files (`journal/files.rs`), written in turn. Each holds frames one behind the
+//! other (`journal/frame.rs`); what stands behind the last one is left from an earlier turn, or was
+//! being written when the power went. A frame is atomic: all of its changes, or none. Invariants:
 //! - Frames are numbered without a gap. The underlying store holds, with the changes themselves,
 //!   the [`Mark`] of the last frame that they are of: later ones are missing there, all of them.
 //! - A file is written anew only when the underlying store was synced with all that it holds.
@@ -42,6 +42,9 @@ use change::KEPT_BYTES_MAX;
 use files::FIRST_AT;
 use frame::CHANGES_BYTES_MAX;
 use frame::Frame;
+
+/// The longest file that is left as it is when a turn begins in it, in bytes.
+const FILE_BYTES_KEPT_MAX: u64 = 2 * FILE_BYTES;
 
 /// A frame by its turn and its number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -134,6 +137,10 @@ impl Journal {
         self.sync_file()?;
         self.last.turn += 1;
         self.at = FIRST_AT;
+        let file = self.files.of(self.last.turn);
+        if file.metadata()?.len() > FILE_BYTES_KEPT_MAX {
+            file.set_len(FILE_BYTES)?;
+        }
         Ok(())
     }
 }

@@ -36,6 +36,7 @@ use crate::model::StandingHold;
 use crate::model::Time;
 use crate::store::batches::Batches;
 use crate::store::batches::CommitError;
+use crate::store::checkpoint::Checkpoint;
 use crate::store::fold;
 use crate::store::fold::Redated;
 use crate::store::layout;
@@ -229,9 +230,10 @@ fn begin(
     let clean = db.is_empty() || reader.is_clean()?;
     let lanes = reader.lanes()?.into_iter().collect();
     let packed = Packed::new((**db).clone());
-    let batches = Batches::new(packed, journal, lanes, reader.tally()?);
+    let checkpoint = Checkpoint::new(db.clone());
+    let batches = Batches::new(packed, journal, checkpoint, lanes, reader.tally()?);
     let shown = Arc::default();
-    let mut writer = Writer::new(db.clone(), batches, Arc::clone(&shown));
+    let mut writer = Writer::new(batches, Arc::clone(&shown));
     let mut redated = None;
     let begun = writer.guarded(|batches| {
         fold::resume(batches)?;

@@ -47,7 +47,7 @@ impl Readers {
     }
 
     /// A reader that sees everything that is safe by now. It may have to wait for that, for as long
-    /// as a commit takes.
+    /// as it takes to sync the underlying store.
     ///
     /// # Errors
     /// [`ReadError::Io`] if the writer has failed.

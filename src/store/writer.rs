@@ -51,15 +51,14 @@ pub type Receipts = Vec<(u64, Vec<Receipt>)>;
 #[derive(Debug)]
 pub struct Writer {
     batches: Batches,
-    checkpoint: Checkpoint,
     shown: Arc<Shown>,
     failed: Option<CommitError>,
 }
 
 impl Writer {
     /// The writer of this database. There must be one only.
-    pub(super) fn new(db: sled::Db, batches: Batches, shown: Arc<Shown>) -> Writer {
-        Writer { batches, checkpoint: Checkpoint::new(db), shown, failed: None }
+    pub(super) fn new(batches: Batches, shown: Arc<Shown>) -> Writer {
+        Writer { batches, shown, failed: None }
     }
 
     /// Makes a group of commits safe: when this answers, they are on disk, and can be read.
@@ -68,7 +67,6 @@ impl Writer {
     /// [`CommitError`], now and on every later call: nothing of this group may be acknowledged.
     pub fn commit(&mut self, group: &[Commit]) -> Result<Receipts, CommitError> {
         let receipts = self.make_safe(group)?;
-        self.turn_if_full()?;
         self.show()?;
         Ok(receipts)
     }
@@ -93,23 +91,34 @@ impl Writer {
                 group.push(next);
             }
             done(self.make_safe(&group)?);
-            self.turn_if_full()?;
-            let much = self.batches.packed.operations() > GATHERED_MAX;
-            if self.shown.is_waited_for() || (much && !self.batches.checkpoints().is_under_way()) {
+            if self.is_pressing() {
                 self.show()?;
             }
         }
         self.close()
     }
 
+    /// Whether what was made safe should be handed over at once: somebody waits for it, or there is
+    /// much of it, and the underlying store can take it.
+    fn is_pressing(&mut self) -> bool {
+        let much = self.batches.packed.operations() > GATHERED_MAX;
+        self.shown.is_waited_for()
+            || self.batches.journal().is_full()
+            || (much && !self.batches.is_syncing())
+    }
+
     /// The next commit, once there is one; nothing if none will come. What was made safe does not
     /// wait for it.
     fn next(&mut self, inbox: &Receiver<Commit>) -> Result<Option<Commit>, CommitError> {
-        if self.shown.is_behind() {
+        while self.shown.is_behind() {
             match inbox.recv_timeout(IDLE) {
                 Ok(first) => return Ok(Some(first)),
                 Err(RecvTimeoutError::Disconnected) => return Ok(None),
-                Err(RecvTimeoutError::Timeout) => self.show()?,
+                Err(RecvTimeoutError::Timeout) => {
+                    if self.shown.is_waited_for() || !self.batches.is_syncing() {
+                        self.show()?;
+                    }
+                }
             }
         }
         Ok(inbox.recv().ok())
@@ -148,23 +157,10 @@ impl Writer {
         })
     }
 
-    /// Begins a new file of the journal where this one is full. What the other one holds was handed
-    /// over at the last turn, and is synced when that checkpoint has ended.
-    fn turn_if_full(&mut self) -> Result<(), CommitError> {
-        if !self.batches.journal().is_full() {
-            return Ok(());
-        }
-        self.show()?;
-        self.unless_failed(|writer| {
-            writer.batches.journal().turn()?;
-            writer.batches.checkpoints().begin(writer.checkpoint.clone())
-        })
-    }
-
     /// Hands everything to the underlying store, and syncs that.
     pub(super) fn settle(&mut self) -> Result<(), CommitError> {
         self.show()?;
-        self.unless_failed(|writer| writer.checkpoint.make())
+        self.unless_failed(|writer| writer.batches.sync())
     }
 
     /// Whatever fails, fails for good.
@@ -184,7 +180,7 @@ impl Writer {
 
     /// Ends a wait of the writer that nothing else would end.
     pub fn alarm(&self) -> Checkpoint {
-        self.checkpoint.clone()
+        self.batches.checkpoint()
     }
 
     /// Notes that the store was left in order.

@@ -196,7 +196,7 @@ fn a_journal_that_is_damaged_or_gone_is_noticed() {
     let (_home, options) = left();
     let file = options.path.join("outbox").join(journal::FILES[1]);
     let mut raw = std::fs::read(&file).unwrap();
-    raw[1_000] ^= 1;
+    raw[4096 + 1_000] ^= 1;
     std::fs::write(&file, raw).unwrap();
     let why = moved_aside(&options);
     assert!(why.starts_with("the journal is damaged: frame "), "{why}");

@@ -2,7 +2,13 @@
 //!
 //! ```text
 //! "postrider journal" | version (1) | zeros up to 24 | salt (16) | CRC-32 of all before it (4)
-//! | zeros up to 64 | frames
+//! | zeros up to 4096 | frames
+//! ```
+//!
+//! The head has a page of its own, and is never written again.
+//!
+//! ```text
+//! (at 4096) frame | frame | ...
 //! ```
 
 use std::fs::File;
@@ -18,14 +24,14 @@ use rustix::fs::FallocateFlags;
 
 use crate::store::journal::frame::Salt;
 
-/// From this length on, in bytes, a file is full. The last frame of it may reach beyond.
+/// From this length on, in bytes, a file is full. Its last frames may reach beyond.
 pub const FILE_BYTES: u64 = 8 * 1024 * 1024;
 
 /// The names of the files.
 pub const FILES: [&str; 2] = ["journal.0", "journal.1"];
 
 /// Where the first frame of a file begins.
-pub(super) const FIRST_AT: u64 = 64;
+pub(super) const FIRST_AT: u64 = 4096;
 
 const MAGIC: &[u8; 24] = b"postrider journal\x01\0\0\0\0\0\0";
 const HEAD_BYTES: usize = 44;

@@ -36,7 +36,8 @@ pub enum JournalError<E> {
 }
 
 /// Reads every frame behind `after`, in order, and hands on its changes. Answers the last frame
-/// that there is, which is `after` if there is none, with the highest turn that ever was.
+/// that there is, which is `after` if there is none, with the highest turn of which a frame is
+/// left.
 ///
 /// # Errors
 /// [`JournalError`]; frames before that were handed on.
@@ -56,7 +57,7 @@ pub fn replay<E>(
             continue;
         }
         while let Some((mark, changes)) = walk.next()? {
-            // What is lost, and was safe once, shows below.
+            // If what is missing was safe once, that shows below.
             has_gap |= mark.number > last.number + 1;
             if has_gap || mark.number <= last.number {
                 continue;

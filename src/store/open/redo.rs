@@ -46,12 +46,19 @@ pub(super) fn redo(options: &Options, db: &sled::Db) -> Result<Journal, OpenErro
         Err(JournalError::Apply(CommitError::Full(_))) => {
             return Err(OpenError::Full(options.path.clone()));
         }
+        Err(JournalError::Apply(CommitError::Unreadable(error))) => {
+            let why = format!("what the journal holds cannot be put there: {error}");
+            return Err(home::move_aside(options, &why));
+        }
         Err(JournalError::Apply(error)) => return Err(error.into()),
         Err(damaged @ JournalError::Damaged(_)) => {
             return Err(home::move_aside(options, &damaged.to_string()));
         }
     };
     Checkpoint::new(db.clone()).make()?;
+    // the journal is written anew now: whatever an acknowledgement stands for from here on, those
+    // before it were given in earnest
+    home::sync(&options.path).map_err(in_home)?;
     Ok(Journal::new(files, last, syncs))
 }
 

@@ -63,9 +63,25 @@ impl Packed {
     /// # Errors
     /// As [`Packed::discard`].
     pub fn leave_out(&mut self, table: &Table, base: Key) -> Result<(), ReadError> {
+        match self.locate(table, &base) {
+            // it was not split off yet when what is stored was written
+            Ok(Some(covering)) if covering != base => self.cut(covering, base),
+            Ok(_) | Err(ReadError::Page { .. }) => {}
+            Err(error) => return Err(error),
+        }
         let upper = self.next_base(table, &base)?;
         // an empty page leaves with the batch
         self.put_page(Page::new(base), upper);
         Ok(())
+    }
+
+    /// Takes the entries from `from` on out of a page that is in the cache.
+    fn cut(&mut self, base: Key, from: Key) {
+        if let Some(cached) = self.cache.get_mut(&base) {
+            let at = cached.page.find(&from).unwrap_or_else(|at| at);
+            drop(cached.page.split_off(at));
+            cached.upper = Some(from);
+            self.changed.insert(base);
+        }
     }
 }

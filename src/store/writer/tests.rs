@@ -19,8 +19,13 @@ fn database() -> (tempfile::TempDir, sled::Db) {
 
 fn writer(db: &sled::Db) -> Writer {
     Writer::new(
-        db.clone(),
-        Batches::new(Packed::new((**db).clone()), journal(), BTreeMap::new(), Tally::default()),
+        Batches::new(
+            Packed::new((**db).clone()),
+            journal(),
+            Checkpoint::new(db.clone()),
+            BTreeMap::new(),
+            Tally::default(),
+        ),
         Arc::default(),
     )
 }

@@ -11,7 +11,11 @@ use postrider::store::layout;
 use super::line;
 use crate::support::*;
 
-/// A file of a journal with one frame of three changes.
+/// The head of a file, and where its first frame stands, in bytes.
+const HEAD_BYTES: usize = 44;
+const FIRST_AT: usize = 4096;
+
+/// A file of a journal with one frame of three changes, without what lies between them.
 pub(super) fn file() -> Vec<u8> {
     let home = tempfile::tempdir().unwrap();
     let files = journal::create(home.path()).unwrap();
@@ -21,18 +25,20 @@ pub(super) fn file() -> Vec<u8> {
     changes.remove(&layout::flight_key(delivery(1, 3)));
     changes.discard(&layout::event_key(id(1)));
     journal.append(&changes).unwrap();
-    let mut written = std::fs::read(home.path().join(journal::FILES[0])).unwrap();
-    let end = written.iter().rposition(|byte| *byte != 0).unwrap() + 1;
-    written.truncate(end.next_multiple_of(8));
-    written
+    let written = std::fs::read(home.path().join(journal::FILES[0])).unwrap();
+    let (head, frames) = written.split_at(FIRST_AT);
+    let end = frames.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    [&head[..HEAD_BYTES], &frames[..end.next_multiple_of(8)]].concat()
 }
 
 /// All changes of a journal with this file.
 fn read_journal(raw: &[u8]) -> (Mark, Vec<Change>) {
     let home = tempfile::tempdir().unwrap();
     let [even, odd] = journal::FILES.map(|name| home.path().join(name));
-    std::fs::write(even, raw).unwrap();
-    std::fs::write(odd, &raw[..64]).unwrap();
+    let (head, frame) = raw.split_at(HEAD_BYTES);
+    let gap = vec![0; FIRST_AT - HEAD_BYTES];
+    std::fs::write(even, [head, &gap, frame].concat()).unwrap();
+    std::fs::write(odd, head).unwrap();
     let files = journal::open(home.path()).unwrap().unwrap();
     let mut all = Vec::new();
     let before = Mark { turn: 299, number: 70_000 };

@@ -25,6 +25,7 @@ use crate::daemon::clock::Clock;
 use crate::daemon::couriers;
 use crate::daemon::roster::Roster;
 use crate::daemon::shared::Counters;
+use crate::daemon::shared::FEEDS_MAX;
 use crate::daemon::shared::Message;
 use crate::daemon::shared::READS_MAX;
 use crate::daemon::shared::Rules;
@@ -200,7 +201,8 @@ impl World {
             }),
             changing: tokio::sync::Mutex::new(()),
             readers: opened.readers,
-            reads: Semaphore::new(READS_MAX),
+            reads: Arc::new(Semaphore::new(READS_MAX)),
+            feeds: Arc::new(Semaphore::new(FEEDS_MAX)),
             space: opened.space,
             durability: "process",
             hub,

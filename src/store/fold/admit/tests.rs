@@ -5,12 +5,19 @@ use std::sync::Arc;
 
 use super::*;
 use crate::model::Event;
+use crate::store::checkpoint::Checkpoint;
 use crate::store::layout::Tally;
 use crate::store::packed::Packed;
 use crate::store::tests::journal;
 
 fn batches(db: &sled::Db) -> Batches {
-    Batches::new(Packed::new((**db).clone()), journal(), BTreeMap::new(), Tally::default())
+    Batches::new(
+        Packed::new((**db).clone()),
+        journal(),
+        Checkpoint::new(db.clone()),
+        BTreeMap::new(),
+        Tally::default(),
+    )
 }
 
 fn admit(body_bytes: usize, targets: u32, started: &[u32]) -> Admit {

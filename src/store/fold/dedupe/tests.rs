@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::model::DedupeKey;
 use crate::model::EndpointNo;
+use crate::store::checkpoint::Checkpoint;
 use crate::store::layout::Tally;
 use crate::store::packed::Packed;
 use crate::store::scan;
@@ -40,7 +41,13 @@ fn keys_go_when_their_windows_end_one_by_one() {
     let home = tempfile::tempdir().unwrap();
     let db = sled::Config::new().path(home.path()).flush_every_ms(None).open().unwrap();
     let packed = Packed::new((*db).clone());
-    let mut batches = Batches::new(packed, journal(), BTreeMap::new(), Tally::default());
+    let mut batches = Batches::new(
+        packed,
+        journal(),
+        Checkpoint::new(db.clone()),
+        BTreeMap::new(),
+        Tally::default(),
+    );
     (1..=5).for_each(|n| see(&mut batches, n, u8::try_from(n).unwrap()));
     see(&mut batches, 11, 1);
     assert_eq!(rows(&mut batches, &db), (5, 5), "one window for each key");

@@ -10,6 +10,7 @@ use crate::model::LaneCounts;
 use crate::model::Record;
 use crate::model::StepKind;
 use crate::model::Time;
+use crate::store::checkpoint::Checkpoint;
 use crate::store::fold;
 use crate::store::layout::Tally;
 use crate::store::packed::Packed;
@@ -23,7 +24,13 @@ const TARGETS: u32 = 300;
 fn open(db: &sled::Db) -> Batches {
     let reader = Reader::new((**db).clone());
     let lanes = reader.lanes().unwrap().into_iter().collect();
-    Batches::new(Packed::new((**db).clone()), journal(), lanes, reader.tally().unwrap())
+    Batches::new(
+        Packed::new((**db).clone()),
+        journal(),
+        Checkpoint::new(db.clone()),
+        lanes,
+        reader.tally().unwrap(),
+    )
 }
 
 /// An event of which all deliveries are dead.
