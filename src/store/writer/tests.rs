@@ -1,15 +1,12 @@
-use std::collections::BTreeMap;
 use std::sync::mpsc::channel;
 
 use super::*;
 use crate::model::EndpointEntry;
 use crate::model::EndpointNo;
 use crate::model::EndpointState;
-use crate::store::layout::Tally;
-use crate::store::packed::Packed;
 use crate::store::packed::ReadError;
 use crate::store::read::Reader;
-use crate::store::tests::journal;
+use crate::store::tests::batches;
 
 fn database() -> (tempfile::TempDir, sled::Db) {
     let home = tempfile::tempdir().unwrap();
@@ -18,16 +15,7 @@ fn database() -> (tempfile::TempDir, sled::Db) {
 }
 
 fn writer(db: &sled::Db) -> Writer {
-    Writer::new(
-        Batches::new(
-            Packed::new((**db).clone()),
-            journal(),
-            Checkpoint::new(db.clone()),
-            BTreeMap::new(),
-            Tally::default(),
-        ),
-        Arc::default(),
-    )
+    Writer::new(batches(db), Arc::default())
 }
 
 fn commit(ticket: u64, no: u32) -> Commit {

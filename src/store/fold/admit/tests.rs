@@ -1,24 +1,10 @@
 //! Events too large for one batch, cut off between two of them.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::*;
 use crate::model::Event;
-use crate::store::checkpoint::Checkpoint;
-use crate::store::layout::Tally;
-use crate::store::packed::Packed;
-use crate::store::tests::journal;
-
-fn batches(db: &sled::Db) -> Batches {
-    Batches::new(
-        Packed::new((**db).clone()),
-        journal(),
-        Checkpoint::new(db.clone()),
-        BTreeMap::new(),
-        Tally::default(),
-    )
-}
+use crate::store::tests::batches;
 
 fn admit(body_bytes: usize, targets: u32, started: &[u32]) -> Admit {
     let event = Event {

@@ -1,16 +1,12 @@
 //! The two tables hold the same keys, and let go of them when their windows end.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::*;
 use crate::model::DedupeKey;
 use crate::model::EndpointNo;
-use crate::store::checkpoint::Checkpoint;
-use crate::store::layout::Tally;
-use crate::store::packed::Packed;
 use crate::store::scan;
-use crate::store::tests::journal;
+use crate::store::tests::batches;
 
 const START: Time = Time::from_secs(1_795_000_000);
 const WINDOW: Duration = Duration::from_millis(10);
@@ -40,14 +36,7 @@ fn rows(batches: &mut Batches, db: &sled::Db) -> (usize, usize) {
 fn keys_go_when_their_windows_end_one_by_one() {
     let home = tempfile::tempdir().unwrap();
     let db = sled::Config::new().path(home.path()).flush_every_ms(None).open().unwrap();
-    let packed = Packed::new((*db).clone());
-    let mut batches = Batches::new(
-        packed,
-        journal(),
-        Checkpoint::new(db.clone()),
-        BTreeMap::new(),
-        Tally::default(),
-    );
+    let mut batches = batches(&db);
     (1..=5).for_each(|n| see(&mut batches, n, u8::try_from(n).unwrap()));
     see(&mut batches, 11, 1);
     assert_eq!(rows(&mut batches, &db), (5, 5), "one window for each key");
